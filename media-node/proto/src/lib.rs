@@ -1,0 +1,7 @@
+//! Media vocabulary and streaming protocols, as plain values and state machines.
+//!
+//! Nothing here opens a socket, reads a clock, spawns a task or draws random numbers: whoever
+//! drives a protocol passes bytes and the time in, and takes bytes and events out. That is why
+//! this crate compiles and tests in seconds, and why every parser in it can be fuzzed.
+
+pub mod media;

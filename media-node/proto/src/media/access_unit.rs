@@ -1,0 +1,26 @@
+//! The hub's currency.
+
+use super::Timestamp;
+use bytes::Bytes;
+
+/// All NAL units of one coded picture, or one coded audio frame. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessUnit {
+    /// Index into the stream's [`super::Tracks`].
+    pub track: u8,
+    /// When to show or play it.
+    pub pts: Timestamp,
+    /// When to decode it; differs from `pts` only where pictures are reordered.
+    pub dts: Timestamp,
+    /// Decoding can start here: an IDR, CRA or BLA picture. False for audio in a stream with
+    /// video; true for every audio access unit of a stream without.
+    pub keyframe: bool,
+    /// On a keyframe that opens a segment: the segment's number. The stream's owner counts, and
+    /// the number travels with the access unit, so that every edge cuts the same segments.
+    pub segment: Option<u64>,
+    /// H.264, H.265: NAL units, each behind its length as 4 bytes, big-endian (ISO/IEC 14496-15
+    /// with `lengthSizeMinusOne` = 3), without access unit delimiters, parameter sets, filler
+    /// data and end-of-sequence. AAC: one raw frame without ADTS header. Other codecs: the
+    /// payload as RTP carries it.
+    pub data: Bytes,
+}
