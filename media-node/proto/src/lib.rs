@@ -5,3 +5,4 @@
 //! this crate compiles and tests in seconds, and why every parser in it can be fuzzed.
 
 pub mod media;
+pub mod rtp;
