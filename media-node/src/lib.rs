@@ -1,1 +1,3 @@
-//! Weir.
+//! The media node: ingests, relays and serves streams. One binary, three roles.
+
+pub mod hub;

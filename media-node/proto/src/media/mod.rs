@@ -5,10 +5,12 @@
 
 pub mod access_unit;
 pub mod codec;
+pub mod path;
 pub mod time;
 pub mod track;
 
 pub use access_unit::AccessUnit;
 pub use codec::{Codec, CodecParameters};
+pub use path::StreamPath;
 pub use time::Timestamp;
 pub use track::{Track, TrackKind, Tracks};

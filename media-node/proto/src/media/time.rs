@@ -16,7 +16,10 @@ pub struct Timestamp {
 impl Timestamp {
     /// `clock_rate` in Hz; 0, which no clock has, is taken as 1.
     pub const fn new(ticks: i64, clock_rate: u32) -> Self {
-        Self { ticks, clock_rate: if clock_rate == 0 { 1 } else { clock_rate } }
+        Self {
+            ticks,
+            clock_rate: if clock_rate == 0 { 1 } else { clock_rate },
+        }
     }
 
     pub const fn from_millis(ms: i64) -> Self {
@@ -62,7 +65,10 @@ impl Timestamp {
     /// This point moved by `ticks` of its own clock; stops at the ends of the number range.
     #[must_use]
     pub const fn offset(self, ticks: i64) -> Self {
-        Self { ticks: self.ticks.saturating_add(ticks), ..self }
+        Self {
+            ticks: self.ticks.saturating_add(ticks),
+            ..self
+        }
     }
 }
 
@@ -80,7 +86,10 @@ mod tests {
     #[test]
     fn a_century_at_90_khz_does_not_overflow() {
         let ticks = 100 * 365 * 86_400 * 90_000_i64;
-        assert_eq!(Timestamp::new(ticks, 90_000).as_micros(), 100 * 365 * 86_400 * 1_000_000);
+        assert_eq!(
+            Timestamp::new(ticks, 90_000).as_micros(),
+            100 * 365 * 86_400 * 1_000_000
+        );
     }
 
     #[test]

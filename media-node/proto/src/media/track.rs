@@ -50,7 +50,11 @@ impl Tracks {
 
     /// The first track of a kind, with its index.
     pub fn first(&self, kind: TrackKind) -> Option<(u8, &Track)> {
-        self.0.iter().enumerate().find(|(_, t)| t.kind() == kind).map(|(i, t)| (i as u8, t))
+        self.0
+            .iter()
+            .enumerate()
+            .find(|(_, t)| t.kind() == kind)
+            .map(|(i, t)| (i as u8, t))
     }
 
     pub fn video(&self) -> Option<(u8, &Track)> {

@@ -1,0 +1,147 @@
+//! The access units since the last keyframe, and a short tail before it.
+
+use std::collections::VecDeque;
+use weir_proto::media::AccessUnit;
+
+/// Access units kept from before the newest keyframe, so that a subscriber that wakes up a
+/// little late at a keyframe loses nothing.
+const TAIL: usize = 16;
+/// A GOP larger than this is not kept: new viewers then wait for the next keyframe.
+const MOST_BYTES: usize = 32 << 20;
+const MOST_UNITS: usize = 8192;
+
+/// A window over a stream's access units, which are numbered from 0 in the order of publishing.
+#[derive(Default)]
+pub(super) struct GopCache {
+    units: VecDeque<AccessUnit>,
+    /// Number of `units[0]`.
+    first: u64,
+    /// Number of the newest keyframe, while it is in `units`.
+    keyframe: Option<u64>,
+    bytes: usize,
+}
+
+impl GopCache {
+    /// The number the next access unit will get.
+    pub(super) fn head(&self) -> u64 {
+        self.first + self.units.len() as u64
+    }
+
+    pub(super) fn push(&mut self, unit: AccessUnit) {
+        if unit.keyframe {
+            self.keyframe = Some(self.head());
+        }
+        self.bytes += unit.data.len();
+        self.units.push_back(unit);
+        let keep_from = self.keyframe.unwrap_or(self.head()).saturating_sub(TAIL as u64);
+        while self.first < keep_from || self.bytes > MOST_BYTES || self.units.len() > MOST_UNITS {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        let Some(unit) = self.units.pop_front() else {
+            return;
+        };
+        self.bytes -= unit.data.len();
+        if self.keyframe == Some(self.first) {
+            self.keyframe = None;
+        }
+        self.first += 1;
+    }
+
+    /// Where decoding can start: the newest keyframe, or what comes next if there is none.
+    pub(super) fn start(&self) -> u64 {
+        self.keyframe.unwrap_or(self.head())
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&AccessUnit> {
+        self.units
+            .get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    /// From `number` on; empty if `number` has left the window.
+    pub(super) fn since(&self, number: u64) -> impl Iterator<Item = (u64, &AccessUnit)> {
+        let skip = number
+            .checked_sub(self.first)
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(usize::MAX);
+        self.units
+            .iter()
+            .enumerate()
+            .skip(skip)
+            .map(|(i, u)| (self.first + i as u64, u))
+    }
+
+    /// Forgets all units, as when the parameter sets change; numbers go on.
+    pub(super) fn clear(&mut self) {
+        self.first = self.head();
+        self.units.clear();
+        self.keyframe = None;
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use weir_proto::media::Timestamp;
+
+    fn unit(keyframe: bool, bytes: usize) -> AccessUnit {
+        let at = Timestamp::from_millis(0);
+        AccessUnit {
+            track: 0,
+            pts: at,
+            dts: at,
+            keyframe,
+            segment: None,
+            data: vec![0; bytes].into(),
+        }
+    }
+
+    #[test]
+    fn holds_the_gop_and_a_tail() {
+        let mut cache = GopCache::default();
+        for n in 0..100 {
+            cache.push(unit(n % 40 == 0, 10));
+        }
+        assert_eq!(cache.start(), 80);
+        assert_eq!(cache.first(), 80 - TAIL as u64);
+        assert_eq!(cache.head(), 100);
+        assert_eq!(cache.since(98).map(|(n, _)| n).collect::<Vec<_>>(), [98, 99]);
+        assert_eq!(
+            cache.since(0).count(),
+            0,
+            "what has left is not replaced by something else"
+        );
+    }
+
+    #[test]
+    fn a_monstrous_gop_is_dropped_and_starts_at_the_next_keyframe() {
+        let mut cache = GopCache::default();
+        cache.push(unit(true, 10));
+        for _ in 0..40 {
+            cache.push(unit(false, 1 << 20));
+        }
+        assert_eq!(cache.start(), cache.head());
+        assert!(cache.bytes <= MOST_BYTES);
+        cache.push(unit(true, 10));
+        assert_eq!(cache.start(), cache.head() - 1);
+    }
+
+    #[test]
+    fn numbers_go_on_after_clear() {
+        let mut cache = GopCache::default();
+        cache.push(AccessUnit {
+            data: Bytes::new(),
+            ..unit(true, 0)
+        });
+        cache.clear();
+        assert_eq!((cache.first(), cache.head(), cache.start()), (1, 1, 1));
+    }
+}

@@ -1,0 +1,132 @@
+//! Streams by path, and how access units get from their one publisher to everybody else.
+//!
+//! ```text
+//! ingest -> Publisher --push/flush--> Stream { ring of access units } --> Subscriber (HLS, recording)
+//!                                        |
+//!                                        +--> Outlet per form: packaged once --> try_write to each viewer's socket
+//! ```
+//!
+//! The publisher's own task writes to the viewers: an access unit is packaged once per form and
+//! the same bytes go to every socket, without a wake-up, copy or allocation per viewer. A viewer
+//! whose socket is full leaves that path and catches up in its own task (see [`outlet`]), so that
+//! it costs nobody else anything. No protocol is known here: forms and sinks are handed in.
+
+mod demand;
+mod form;
+mod gop_cache;
+mod outlet;
+mod publisher;
+mod sink;
+mod stream;
+mod subscriber;
+
+pub use demand::{Demand, Verdict};
+pub use form::{Form, FormKey, Packed, Piece};
+pub use outlet::{Departure, Seat};
+pub use publisher::{Publisher, Segmentation};
+pub use sink::{Datagrams, Sink, TcpSink};
+pub use stream::{Provenance, Stream, Traffic};
+pub use subscriber::{Event, Subscriber};
+
+use demand::Waiting;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use weir_proto::media::{StreamPath, Tracks};
+
+/// All streams that run in this process.
+#[derive(Default)]
+pub struct Hub {
+    streams: RwLock<HashMap<StreamPath, Arc<Stream>>>,
+    waiting: Waiting,
+    demand: OnceLock<Arc<dyn Demand>>,
+}
+
+impl Hub {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Names who can bring streams that are asked for but don't run. May be called once; without
+    /// it, only running streams are found.
+    pub fn set_demand(&self, demand: Arc<dyn Demand>) {
+        let _ = self.demand.set(demand);
+    }
+
+    /// Starts a stream. One that runs under this path is replaced: it ends for its viewers.
+    pub fn publish(
+        self: &Arc<Self>,
+        path: StreamPath,
+        tracks: Tracks,
+        provenance: Provenance,
+        segmentation: Segmentation,
+    ) -> Publisher {
+        let stream = Arc::new(Stream::new(path.clone(), tracks, provenance));
+        let former = self.streams.write().insert(path.clone(), stream.clone());
+        if let Some(former) = former {
+            former.end();
+        }
+        self.waiting.arrived(&path);
+        Publisher::new(self.clone(), stream, segmentation)
+    }
+
+    /// The stream, if it runs.
+    pub fn stream(&self, path: &StreamPath) -> Option<Arc<Stream>> {
+        self.streams.read().get(path).cloned()
+    }
+
+    pub fn streams(&self) -> Vec<Arc<Stream>> {
+        self.streams.read().values().cloned().collect()
+    }
+
+    /// The stream, waiting for it to start when somebody can start it.
+    ///
+    /// An unknown name costs no wait. `None` also when the start failed or took over `patience`.
+    pub async fn find(&self, path: &StreamPath, patience: Duration) -> Option<Arc<Stream>> {
+        if let Some(stream) = self.stream(path) {
+            return Some(stream);
+        }
+        let deadline = tokio::time::Instant::now() + patience;
+        let demand = self.demand.get()?;
+        // Registered before the demand is voiced, so that an arrival in between is not missed.
+        let wait = self.waiting.join(path)?;
+        if demand.wanted(path) == Verdict::Unknown {
+            return None;
+        }
+        loop {
+            let changed = wait.changed();
+            if let Some(stream) = self.stream(path) {
+                return Some(stream);
+            }
+            if wait.refused() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Tells those who wait for `path` that it will not come for now.
+    pub fn refuse(&self, path: &StreamPath) {
+        self.waiting.refuse(path);
+    }
+
+    /// Ends a stream, and with it its viewers' connections. False if it doesn't run.
+    pub fn close(&self, path: &StreamPath) -> bool {
+        let Some(stream) = self.streams.write().remove(path) else {
+            return false;
+        };
+        stream.end();
+        true
+    }
+
+    /// Takes a stream whose publisher has left out of the table, unless a newcomer has its place.
+    fn remove(&self, stream: &Arc<Stream>) {
+        let mut streams = self.streams.write();
+        if streams.get(stream.path()).is_some_and(|s| Arc::ptr_eq(s, stream)) {
+            streams.remove(stream.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

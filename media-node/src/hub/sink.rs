@@ -1,0 +1,82 @@
+//! Where a viewer's bytes go.
+
+use super::Piece;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::{TcpStream, UdpSocket};
+
+/// A viewer's way out. Written by the publisher's task while the viewer keeps up, and by the
+/// viewer's own task otherwise, never by both at once.
+pub trait Sink: Send + Sync {
+    /// Writes what fits now, without waiting. `round` is the bytes of all `pieces` in one; returns
+    /// how many of its bytes went out, or `WouldBlock`.
+    fn try_write(&self, round: &[u8], pieces: &[Piece]) -> io::Result<usize>;
+
+    /// Ready when more may fit.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// How long to wait between the batches of a burst; for ways out that don't push back.
+    fn burst_pause(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// A TCP connection that takes the form's bytes as they are.
+pub struct TcpSink(pub Arc<TcpStream>);
+
+impl Sink for TcpSink {
+    fn try_write(&self, round: &[u8], _: &[Piece]) -> io::Result<usize> {
+        self.0.try_write(round)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write_ready(cx)
+    }
+}
+
+/// UDP: every packet a datagram, to an address by the piece's channel. What the socket can't take
+/// at once is lost, as datagrams are.
+pub struct Datagrams {
+    /// By channel; `None` where the viewer did not ask for it.
+    pub to: Vec<Option<(Arc<UdpSocket>, SocketAddr)>>,
+}
+
+impl Datagrams {
+    fn send(&self, piece: &Piece) {
+        let Some(Some((socket, address))) = self.to.get(usize::from(piece.channel)) else {
+            return;
+        };
+        let mut start = 0;
+        for &end in &piece.ends {
+            let end = end as usize;
+            if socket.try_send_to(&piece.bytes[start..end], *address).is_err() {
+                return;
+            }
+            start = end;
+        }
+    }
+}
+
+impl Sink for Datagrams {
+    fn try_write(&self, round: &[u8], pieces: &[Piece]) -> io::Result<usize> {
+        for piece in pieces {
+            self.send(piece);
+        }
+        Ok(round.len())
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.to.iter().flatten().next() {
+            Some((socket, _)) => socket.poll_send_ready(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// A cached GOP in one go would overrun the receiver's socket buffer.
+    fn burst_pause(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+}

@@ -1,0 +1,228 @@
+//! One stream: its tracks, its cached access units, its outlets, and who it comes from.
+
+use super::gop_cache::GopCache;
+use super::outlet::Outlet;
+use super::{Form, FormKey, Seat, Sink, Subscriber};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
+use tokio::sync::watch;
+use weir_proto::media::{AccessUnit, StreamPath, Tracks};
+
+/// Where a stream comes from.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// Protocol by which it comes in: `rtsp`, `rtsp-push`, `file`, `relay`.
+    pub protocol: &'static str,
+    /// The upstream URL without credentials, or the publisher's address and port.
+    pub address: String,
+    /// Identifies the ingest session: timestamps of different sessions don't compare. Travels
+    /// over relays unchanged.
+    pub session: u64,
+}
+
+/// What has gone through a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub bytes_in: u64,
+    pub units_in: u64,
+    /// Pieces that slow viewers missed.
+    pub skipped: u64,
+}
+
+/// A running stream. Read handle for everybody; [`super::Publisher`] alone adds to it.
+pub struct Stream {
+    path: StreamPath,
+    provenance: Provenance,
+    started: SystemTime,
+    inner: Mutex<Inner>,
+    /// Number of the access unit that will come next: news for subscribers.
+    head: watch::Sender<u64>,
+    ended: AtomicBool,
+    viewers: AtomicUsize,
+    bytes_in: AtomicU64,
+    units_in: AtomicU64,
+    skipped: AtomicU64,
+}
+
+pub(super) struct Inner {
+    tracks: Tracks,
+    /// Grows with every change of `tracks`.
+    tracks_version: u64,
+    pub(super) cache: GopCache,
+    outlets: Arc<[Arc<Outlet>]>,
+}
+
+impl Stream {
+    pub(super) fn new(path: StreamPath, tracks: Tracks, provenance: Provenance) -> Self {
+        Self {
+            path,
+            provenance,
+            started: SystemTime::now(),
+            inner: Mutex::new(Inner {
+                tracks,
+                tracks_version: 0,
+                cache: GopCache::default(),
+                outlets: Arc::default(),
+            }),
+            head: watch::Sender::new(0),
+            ended: AtomicBool::new(false),
+            viewers: AtomicUsize::new(0),
+            bytes_in: AtomicU64::new(0),
+            units_in: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+        }
+    }
+
+    pub fn path(&self) -> &StreamPath {
+        &self.path
+    }
+
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    pub fn tracks(&self) -> Tracks {
+        self.inner.lock().tracks.clone()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Viewers now, in all forms, and subscribers that count as such.
+    pub fn viewers(&self) -> usize {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            units_in: self.units_in.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Seats a viewer at the outlet of `key`, which `form` makes if nobody watches so yet.
+    pub fn watch(
+        self: &Arc<Self>,
+        key: FormKey,
+        form: impl FnOnce() -> Box<dyn Form>,
+        sink: Box<dyn Sink>,
+    ) -> Seat {
+        let outlet = {
+            let mut inner = self.inner.lock();
+            let found = inner.outlets.iter().find(|o| o.key == key).cloned();
+            found.unwrap_or_else(|| {
+                let cache = &inner.cache;
+                let cached = cache.since(cache.start());
+                let outlet = Arc::new(Outlet::new(key, form(), &inner.tracks, cached, cache.head()));
+                if self.has_ended() {
+                    outlet.end();
+                }
+                inner.outlets = inner.outlets.iter().cloned().chain([outlet.clone()]).collect();
+                outlet
+            })
+        };
+        Seat::take(self.clone(), outlet, sink)
+    }
+
+    /// A cursor over the access units, starting at the newest keyframe.
+    pub fn subscribe(self: &Arc<Self>) -> Subscriber {
+        let start = self.inner.lock().cache.start();
+        Subscriber::new(self.clone(), start, self.head.subscribe())
+    }
+
+    /// Ends the stream for all who watch or read it.
+    pub fn end(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let outlets = self.inner.lock().outlets.clone();
+        for outlet in outlets.iter() {
+            outlet.end();
+        }
+        self.head.send_modify(|_| {});
+    }
+
+    /// Drops an outlet that nobody uses any more.
+    pub(super) fn release(&self, outlet: &Arc<Outlet>) {
+        let mut inner = self.inner.lock();
+        // Two references are the table's and the leaving seat's; a third is another seat, or the
+        // publisher's round, after which the next leaving viewer tries again.
+        if Arc::strong_count(outlet) <= 2 && !outlet.has_viewers() {
+            inner.outlets = inner
+                .outlets
+                .iter()
+                .filter(|o| !Arc::ptr_eq(o, outlet))
+                .cloned()
+                .collect();
+        }
+    }
+
+    pub(super) fn viewer_came(&self) {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn viewer_left(&self) {
+        self.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_skipped(&self, pieces: u64) {
+        self.skipped.fetch_add(pieces, Ordering::Relaxed);
+    }
+
+    pub(super) fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// For the publisher: new units are in the cache; hand them to every outlet.
+    pub(super) fn fan_out(&self, units: &[(u64, AccessUnit)]) {
+        let (tracks, outlets) = {
+            let inner = self.inner.lock();
+            (inner.tracks.clone(), inner.outlets.clone())
+        };
+        for outlet in outlets.iter() {
+            outlet.round(&tracks, units);
+        }
+        if let Some((last, _)) = units.last() {
+            self.head.send_if_modified(|head| {
+                *head = last + 1;
+                true
+            });
+        }
+    }
+
+    pub(super) fn count_in(&self, units: u64, bytes: u64) {
+        self.units_in.fetch_add(units, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn change_tracks(&self, tracks: Tracks) {
+        let outlets = {
+            let mut inner = self.inner.lock();
+            if inner.tracks == tracks {
+                return;
+            }
+            inner.tracks = tracks.clone();
+            inner.tracks_version += 1;
+            inner.cache.clear();
+            inner.outlets.clone()
+        };
+        for outlet in outlets.iter() {
+            outlet.tracks_changed(&tracks);
+        }
+        self.head.send_modify(|_| {});
+    }
+}
+
+impl Inner {
+    pub(super) fn tracks(&self) -> (&Tracks, u64) {
+        (&self.tracks, self.tracks_version)
+    }
+}

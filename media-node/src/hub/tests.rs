@@ -1,0 +1,315 @@
+//! The hub as its users see it, over real sockets.
+
+use super::*;
+use bytes::Bytes;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use weir_proto::media::codec::g711;
+use weir_proto::media::{AccessUnit, CodecParameters, Timestamp, Track};
+
+/// Writes each access unit's data as it is, behind `start:`.
+struct Plain;
+
+impl Form for Plain {
+    fn start(&mut self, _: &Tracks, out: &mut Packed) {
+        out.buffer.extend_from_slice(b"start:");
+    }
+
+    fn unit(&mut self, _: &Tracks, unit: &AccessUnit, out: &mut Packed) {
+        out.buffer.extend_from_slice(&unit.data);
+    }
+
+    fn tracks_changed(&mut self, _: &Tracks, out: &mut Packed) {
+        out.buffer.extend_from_slice(b"changed:");
+    }
+
+    fn end(&mut self, out: &mut Packed) {
+        out.buffer.extend_from_slice(b"end");
+    }
+}
+
+const KEY: FormKey = FormKey {
+    name: "plain",
+    layout: 0,
+};
+
+fn path(raw: &str) -> StreamPath {
+    StreamPath::parse(raw).expect("a test's path is good")
+}
+
+fn tracks(channels: u8) -> Tracks {
+    let codec = CodecParameters::G711(g711::Parameters {
+        law: g711::Law::A,
+        channels,
+    });
+    Tracks::new([Track {
+        codec,
+        clock_rate: 8000,
+    }])
+}
+
+/// Tests drive keyframes themselves, so the only track is treated as the hub treats video.
+fn publish(hub: &Arc<Hub>, name: &str) -> Publisher {
+    let from = Provenance {
+        protocol: "test",
+        address: String::new(),
+        session: 1,
+    };
+    let mut publisher = hub.publish(
+        path(name),
+        tracks(1),
+        from,
+        Segmentation::Own(Duration::from_secs(2)),
+    );
+    publisher.set_has_video(true);
+    publisher
+}
+
+fn unit(ms: i64, keyframe: bool, data: impl Into<Bytes>) -> AccessUnit {
+    let at = Timestamp::from_millis(ms);
+    AccessUnit {
+        track: 0,
+        pts: at,
+        dts: at,
+        keyframe,
+        segment: None,
+        data: data.into(),
+    }
+}
+
+async fn pair() -> (Arc<TcpStream>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    let (here, there) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (Arc::new(there.expect("accept").0), here.expect("connect"))
+}
+
+async fn read(socket: &mut TcpStream, want: &str) {
+    let mut got = vec![0; want.len()];
+    let read = tokio::time::timeout(Duration::from_secs(5), socket.read_exact(&mut got)).await;
+    read.expect("in time").expect("whole");
+    assert_eq!(String::from_utf8_lossy(&got), want);
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn a_viewer_gets_the_start_the_cached_gop_and_what_follows() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    for (ms, keyframe, data) in [
+        (0, true, "K0,"),
+        (1, false, "p,"),
+        (2, true, "K1,"),
+        (3, false, "p1,"),
+    ] {
+        publisher.push(unit(ms, keyframe, data));
+        publisher.flush();
+    }
+    let (ours, mut theirs) = pair().await;
+    let seat = publisher
+        .stream()
+        .watch(KEY, || Box::new(Plain), Box::new(TcpSink(ours)));
+    let stream = publisher.stream().clone();
+    let running = tokio::spawn(async move { seat.run().await });
+    read(&mut theirs, "start:K1,p1,").await;
+    publisher.push(unit(4, false, "p2,"));
+    publisher.push(unit(5, false, "p3,"));
+    publisher.flush();
+    read(&mut theirs, "p2,p3,").await;
+    assert_eq!(stream.viewers(), 1);
+    drop(publisher);
+    read(&mut theirs, "end").await;
+    assert!(matches!(running.await.expect("no panic"), Departure::Ended));
+    assert_eq!(stream.viewers(), 0);
+    assert!(hub.stream(&path("a")).is_none());
+}
+
+#[tokio::test]
+async fn a_slow_viewer_skips_to_a_keyframe_and_others_miss_nothing() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let (slow_here, mut slow_there) = pair().await;
+    let (fast_here, mut fast_there) = pair().await;
+    let stream = publisher.stream().clone();
+    for socket in [slow_here, fast_here] {
+        let seat = stream.watch(KEY, || Box::new(Plain), Box::new(TcpSink(socket)));
+        tokio::spawn(async move { seat.run().await });
+    }
+    let reader = tokio::spawn(async move {
+        let mut all = Vec::new();
+        fast_there.read_to_end(&mut all).await.expect("read");
+        all
+    });
+    let body = vec![b'.'; 100_000];
+    let mut sent = b"start:".to_vec();
+    for number in 0..400 {
+        let keyframe = number % 20 == 0;
+        let mut data = format!("[{number}{}]", if keyframe { "K" } else { "" }).into_bytes();
+        data.extend_from_slice(&body);
+        sent.extend_from_slice(&data);
+        publisher.push(unit(number, keyframe, data));
+        publisher.flush();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let skipped = stream.traffic().skipped;
+    drop(publisher);
+    sent.extend_from_slice(b"end");
+    let mut got = Vec::new();
+    slow_there.read_to_end(&mut got).await.expect("read");
+    assert!(
+        reader.await.expect("no panic") == sent,
+        "the fast viewer got everything"
+    );
+    assert!(
+        stream.traffic().skipped > 0 || skipped > 0,
+        "40 MB don't fit a socket's buffers"
+    );
+    let text = String::from_utf8(got).expect("text");
+    let numbers: Vec<&str> = text
+        .split('[')
+        .skip(1)
+        .filter_map(|s| s.split(']').next())
+        .collect();
+    assert!(text.starts_with("start:[0K]") && text.ends_with("end"));
+    let mut last = None;
+    for number in numbers {
+        let value: i64 = number.trim_end_matches('K').parse().expect("a number");
+        if last.is_some_and(|l| value != l + 1) {
+            assert!(number.ends_with('K'), "went on at {number}, which is no keyframe");
+        }
+        last = Some(value);
+    }
+    for piece in text.split('[').skip(1) {
+        let dots = piece
+            .split(']')
+            .nth(1)
+            .expect("a body")
+            .trim_end_matches("end")
+            .len();
+        assert_eq!(dots, body.len(), "no access unit is torn");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_stands_between_whole_pieces() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let (ours, mut theirs) = pair().await;
+    let seat = Arc::new(
+        publisher
+            .stream()
+            .watch(KEY, || Box::new(Plain), Box::new(TcpSink(ours))),
+    );
+    let runner = seat.clone();
+    tokio::spawn(async move { runner.run().await });
+    read(&mut theirs, "start:").await;
+    publisher.push(unit(0, true, "K,"));
+    publisher.flush();
+    read(&mut theirs, "K,").await;
+    assert!(seat.send(Bytes::from_static(b"<reply>")));
+    read(&mut theirs, "<reply>").await;
+    publisher.push(unit(1, false, "p,"));
+    publisher.flush();
+    read(&mut theirs, "p,").await;
+}
+
+#[tokio::test]
+async fn a_subscriber_sees_tracks_units_changes_and_the_end() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    publisher.push(unit(0, false, "lost"));
+    publisher.push(unit(1, true, "K"));
+    publisher.flush();
+    let mut subscriber = publisher.stream().subscribe();
+    assert!(matches!(subscriber.next().await, Event::Tracks(t) if t == tracks(1)));
+    assert!(matches!(subscriber.next().await, Event::Unit(u) if u.data == "K" && u.segment.is_some()));
+    publisher.set_tracks(tracks(2));
+    publisher.push(unit(2, true, "K2"));
+    publisher.flush();
+    assert!(matches!(subscriber.next().await, Event::Tracks(t) if t == tracks(2)));
+    assert!(matches!(subscriber.next().await, Event::Unit(u) if u.data == "K2" && u.segment.is_none()));
+    drop(publisher);
+    assert!(matches!(subscriber.next().await, Event::Ended));
+}
+
+#[tokio::test]
+async fn segments_are_numbered_at_keyframes_past_the_target() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let mut subscriber = publisher.stream().subscribe();
+    let mut opened = Vec::new();
+    assert!(matches!(subscriber.next().await, Event::Tracks(_)));
+    for second in 0..8 {
+        publisher.push(unit(second * 1000, true, "K"));
+        publisher.flush();
+        if let Event::Unit(unit) = subscriber.next().await {
+            opened.extend(unit.segment.map(|n| (second, n)));
+        }
+    }
+    let first = opened[0].1;
+    assert_eq!(
+        opened,
+        [(0, first), (2, first + 1), (4, first + 2), (6, first + 3)]
+    );
+}
+
+#[tokio::test]
+async fn a_newcomer_takes_the_path() {
+    let hub = Hub::new();
+    let first = publish(&hub, "a");
+    let second = publish(&hub, "A");
+    assert!(!first.is_live() && second.is_live());
+    drop(first);
+    assert!(
+        hub.stream(&path("a"))
+            .is_some_and(|s| Arc::ptr_eq(&s, second.stream()))
+    );
+}
+
+struct Starter(Arc<Hub>, AtomicUsize);
+
+impl Demand for Starter {
+    fn wanted(&self, path: &StreamPath) -> Verdict {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let (hub, path) = (self.0.clone(), path.clone());
+        match path.as_str() {
+            "comes" => {
+                tokio::spawn(async move {
+                    let publisher = publish(&hub, path.as_str());
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    drop(publisher);
+                });
+                Verdict::Coming
+            }
+            "fails" => {
+                tokio::spawn(async move { hub.refuse(&path) });
+                Verdict::Coming
+            }
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_waits_only_for_what_may_come() {
+    let hub = Hub::new();
+    let starter = Arc::new(Starter(hub.clone(), AtomicUsize::new(0)));
+    hub.set_demand(starter.clone());
+    let start = tokio::time::Instant::now();
+    assert!(hub.find(&path("unknown"), Duration::from_secs(9)).await.is_none());
+    assert!(hub.find(&path("fails"), Duration::from_secs(9)).await.is_none());
+    assert!(hub.find(&path("comes"), Duration::from_secs(9)).await.is_some());
+    assert_eq!(start.elapsed(), Duration::ZERO, "nobody waited for a deadline");
+    assert_eq!(starter.1.load(Ordering::Relaxed), 3);
+    until("nobody is waited for", || hub.waiting.is_empty()).await;
+}
