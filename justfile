@@ -1,0 +1,73 @@
+# Every command that a person or CI runs. `just` alone lists them.
+# The first time, and on a fresh machine, `tests/run` does all of it: it installs what is missing and calls `just test`.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+export CARGO_TERM_COLOR := env("CARGO_TERM_COLOR", "auto")
+
+# Lists the recipes.
+default:
+    @just --list --unsorted
+
+# Installs and builds what the tests need and this machine lacks.
+setup *PARTS:
+    tests/setup {{ PARTS }}
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# Formatting and clippy, warnings being errors.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Everything: a table of the stages and their times comes last.
+test:
+    tests/stages lint check-layers check-generated deny unit loopback fuzz-replay e2e
+
+# The tests beside the code: no network, no cluster, seconds.
+unit *ARGS:
+    cargo nextest run --workspace -E 'not package(weir-tests)' "$@"
+    cargo test --workspace --doc --quiet
+
+# media-node as one process, with cameras and players that are not ours. No cluster.
+loopback *ARGS:
+    tests/setup cameras browser media >/dev/null
+    cargo build --workspace --bins
+    cargo nextest run --workspace -E 'binary(/^loopback_/)' "$@"
+
+# The whole of it in a Kubernetes: starts one unless WEIR_TEST_KUBECONFIG names one.
+e2e *ARGS:
+    tests/setup cluster cameras media >/dev/null
+    cargo build --workspace --bins
+    cargo run -q -p weir-tests --bin with-cluster -- cargo nextest run --workspace -E 'binary(/^e2e_/)' "$@"
+
+# Feeds each fuzz target the corpus that is kept for it. `cargo fuzz` is for finding more.
+fuzz-replay:
+    cargo nextest run --workspace -E 'test(/fuzz_corpus/)'
+
+# The measurements that docs/ quotes.
+bench *ARGS:
+    tests/bench "$@"
+
+# Writes what is made from something else: custom resources, their reference, the chart's copies.
+generate:
+    tests/generate
+
+# Fails when `just generate` would change anything.
+check-generated:
+    tests/generate --check
+
+# Who may use whom.
+check-layers:
+    tests/check-layers
+
+# Licences, duplicate and banned crates, where crates come from.
+deny:
+    cargo deny --all-features check bans licenses sources
+
+# Makes the two container images as tar files in DIR, without a container engine.
+image DIR="target/images" PROFILE="release":
+    tests/image "{{ DIR }}" "{{ PROFILE }}"
