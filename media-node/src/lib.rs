@@ -1,3 +1,4 @@
 //! The media node: ingests, relays and serves streams. One binary, three roles.
 
 pub mod hub;
+pub mod ingest;

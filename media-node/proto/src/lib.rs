@@ -6,3 +6,6 @@
 
 pub mod media;
 pub mod rtp;
+
+mod redacted;
+pub use redacted::Redacted;

@@ -1,0 +1,125 @@
+//! What an ingest that dials out is told to do, and what it tells of itself.
+//!
+//! The supervisor makes a [`Job`] of a Camera or a Route and starts it; the ingest runs until it is
+//! told to stop, redialling by itself, and keeps its [`State`] up to date for whoever watches.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use weir_proto::Redacted;
+use weir_proto::media::{StreamPath, Tracks};
+
+/// One source to bring into the hub.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Where the stream is published.
+    pub path: StreamPath,
+    pub source: Source,
+    /// False: audio tracks are left out.
+    pub audio: bool,
+    /// False: ends when the source ends or fails, without redialling.
+    pub redial: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    Rtsp {
+        /// Without credentials.
+        url: Url,
+        transport: Transport,
+        credentials: Option<Credentials>,
+    },
+    /// An MP4 file on this node.
+    File { file: PathBuf, repeat: bool },
+    /// The stream of another node of this pool.
+    Relay {
+        /// `host:port` of the node's HTTP port.
+        address: String,
+        secret: Redacted<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP first; UDP if the source refuses it.
+    Auto,
+    Tcp,
+    Udp,
+}
+
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub username: String,
+    pub password: Redacted<String>,
+}
+
+/// How it stands with a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Dialling, for the first time or again.
+    Connecting,
+    Live {
+        tracks: Tracks,
+        since: SystemTime,
+    },
+    /// The last attempt failed; the next begins after `retry_in`, if there is one.
+    Failed {
+        reason: Reason,
+        message: String,
+        retry_in: Option<Duration>,
+    },
+    /// Told to stop, or over without redialling.
+    Stopped,
+}
+
+/// Why a source could not be had, as the reason of a Camera's `Connected` condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No connection, or no answer.
+    Unreachable,
+    /// The source refused the credentials, or wants some.
+    AuthFailed,
+    /// The source answers, but has no such stream; or no such file.
+    NotFound,
+    /// Nothing in the source that can be carried.
+    UnsupportedCodec,
+    /// Connected, but no access unit came in time.
+    NoData,
+    /// The MediaPool's source policy forbids the address.
+    AddressDenied,
+    /// The source broke its protocol.
+    ProtocolError,
+    /// The source ended the stream.
+    Ended,
+}
+
+impl Reason {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "Unreachable",
+            Self::AuthFailed => "AuthFailed",
+            Self::NotFound => "NotFound",
+            Self::UnsupportedCodec => "UnsupportedCodec",
+            Self::NoData => "NoData",
+            Self::AddressDenied => "AddressDenied",
+            Self::ProtocolError => "ProtocolError",
+            Self::Ended => "Ended",
+        }
+    }
+}
+
+/// A job's line to whoever started it.
+#[derive(Clone)]
+pub struct Reporter {
+    pub state: watch::Sender<State>,
+    pub stop: CancellationToken,
+}
+
+/// Starts jobs; the role hands one to the supervisor, so that it knows no protocol.
+pub trait Launch: Send + Sync {
+    /// Spawns the job and returns at once. The job ends soon after `reporter.stop` is cancelled,
+    /// with [`State::Stopped`] as its last word.
+    fn launch(&self, job: Job, reporter: Reporter) -> tokio::task::JoinHandle<()>;
+}
