@@ -5,7 +5,10 @@
 //! this crate compiles and tests in seconds, and why every parser in it can be fuzzed.
 
 pub mod media;
+pub mod mp4;
 pub mod rtp;
 
 mod redacted;
 pub use redacted::Redacted;
+#[doc(hidden)]
+pub mod testing;
