@@ -7,6 +7,8 @@
 pub mod media;
 pub mod mp4;
 pub mod rtp;
+pub mod rtsp;
+pub mod sdp;
 
 mod redacted;
 pub use redacted::Redacted;
