@@ -136,7 +136,7 @@ impl CameraSpec {
 }
 
 /// What is true of a camera. The operator writes `node`, `epoch` and the condition `Placed`; the node that `node` names
-/// writes the rest.
+/// writes the rest, and the operator in its place while no node runs the camera.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CameraStatus {
@@ -148,6 +148,11 @@ pub struct CameraStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub epoch: Option<i64>,
+    /// The `epoch` for which the node's part of this status was written: while it is not `epoch`, `Connected` and the rest
+    /// are what the former node said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_epoch: Option<i64>,
     /// The stream's path, whether the spec names one or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
@@ -270,6 +275,12 @@ impl Camera {
     /// The node that runs the camera.
     pub fn node(&self) -> Option<&str> {
         self.status.as_ref()?.node.as_deref()
+    }
+
+    /// Whether what the status says of the media was written by the node that `status.node` names now, and not by a former
+    /// one.
+    pub fn reported_by_owner(&self) -> bool {
+        self.status.as_ref().is_some_and(|s| s.node.is_some() && s.epoch.is_some() && s.epoch == s.observed_epoch)
     }
 
     /// The condition of that type.
