@@ -280,7 +280,9 @@ impl Camera {
     /// Whether what the status says of the media was written by the node that `status.node` names now, and not by a former
     /// one.
     pub fn reported_by_owner(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.node.is_some() && s.epoch.is_some() && s.epoch == s.observed_epoch)
+        self.status
+            .as_ref()
+            .is_some_and(|s| s.node.is_some() && s.epoch.is_some() && s.epoch == s.observed_epoch)
     }
 
     /// The condition of that type.

@@ -15,7 +15,6 @@ pub use selector::{LabelSelector, Operator, Requirement};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::fmt;
 
 use crate::rule::rules;
@@ -84,11 +83,11 @@ pub struct BucketRef {
     pub bucket: String,
     /// URL of the object store; without it, AWS S3 of `region`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "url::http")]
+    #[schemars(schema_with = "url::endpoint")]
     pub endpoint: Option<String>,
     /// Region that requests are signed for.
     #[serde(default = "BucketRef::default_region")]
-    #[schemars(length(min = 1, max = 63), schema_with = "region")]
+    #[schemars(schema_with = "region")]
     pub region: String,
     /// Puts the bucket into the URL's path rather than its host name, as most object stores other than AWS want it.
     #[serde(default = "yes")]
@@ -203,7 +202,6 @@ fn region(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
         "maxLength": 63,
-        "default": json!(BucketRef::default_region()),
         "x-kubernetes-validations": rules(&[(
             "self.matches('^[A-Za-z0-9][-A-Za-z0-9_]*$')",
             "not a region: write letters, digits and '-', such as us-east-1",

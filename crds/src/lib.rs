@@ -7,6 +7,7 @@
 //! | `field` | field types that several kinds share, each with its own schema and rules |
 //! | `schema` | the definitions as the API server gets them |
 //! | `reference` | the reference pages, rendered from those definitions |
+//! | `validate` | the same refusals without an API server, for a node that reads manifests from a folder; feature `validate` |
 //!
 //! Here is no client and no reconciling; the crate knows neither the operator nor the media node.
 #![warn(missing_docs)]
@@ -16,9 +17,13 @@ pub mod condition;
 pub mod field;
 pub mod media_pool;
 pub mod record_schedule;
+pub mod reference;
 pub mod room;
 pub mod route;
 mod rule;
+pub mod schema;
+#[cfg(any(test, feature = "validate"))]
+pub mod validate;
 
 pub use camera::{Camera, CameraSpec, CameraStatus, Source};
 pub use condition::Condition;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What the user wants of a pool.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weir.video",
     version = "v1alpha1",
@@ -26,6 +26,10 @@ use crate::{
     status = "MediaPoolStatus",
     derive = "PartialEq",
     shortname = "pool",
+    validation = (
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",
+        "metadata.name begins the names of pods and Services: write at most 40 lower-case letters, digits and '-', a letter first, such as media"
+    ),
     category = "weir",
     doc = "The pods that carry media in a namespace: nodes, which run cameras, and gateways, which serve viewers.",
     scale(
@@ -98,6 +102,24 @@ pub struct MediaPoolSpec {
 impl MediaPoolSpec {
     fn default_cluster_id() -> u32 {
         1
+    }
+}
+
+impl Default for MediaPoolSpec {
+    fn default() -> Self {
+        Self {
+            nodes: Nodes::default(),
+            gateways: Gateways::default(),
+            image: None,
+            storage: None,
+            database: None,
+            ports: Ports::default(),
+            advertise: Advertise::default(),
+            access: Access::default(),
+            source_policy: SourcePolicy::default(),
+            time_zone: TimeZone::default(),
+            cluster_id: Self::default_cluster_id(),
+        }
     }
 }
 

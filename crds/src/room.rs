@@ -247,7 +247,7 @@ pub enum Desired {
         "endTime is not after startTime: write an endTime that is, or take it away to play to the end",
     ),
     (
-        "!(has(self.loop) && self.loop) || has(self.endTime)",
+        "!(has(self.__loop__) && self.__loop__) || has(self.endTime)",
         "endTime is missing: a room that loops needs to know when it ends; write endTime, or take loop away",
     ),
 ])))]

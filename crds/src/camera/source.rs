@@ -28,7 +28,8 @@ pub enum Source {
 /// The source on the wire. An enum alone would not do: YAML readers want tags for those, and the API server could only
 /// say that no schema fits.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kubernetes-validations" = rules(&[(
+// One writer's change from one kind to another must not leave the other writer's member behind: hence atomic.
+#[schemars(extend("x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = rules(&[(
     "[has(self.rtsp), has(self.rtmp), has(self.http), has(self.file), has(self.onvif), has(self.hikvision), has(self.dahua), has(self.gb28181), has(self.publish)].filter(x, x).size() == 1",
     "source has none or several members: write exactly one of rtsp, rtmp, http, file, onvif, hikvision, dahua, gb28181 and publish",
 )])))]

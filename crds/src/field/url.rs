@@ -50,6 +50,23 @@ pub(crate) fn http(_: &mut SchemaGenerator) -> Schema {
     ))
 }
 
+/// `http` and `https`, for a service of the pool rather than a source.
+pub(crate) fn endpoint(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_LEN,
+        "x-kubernetes-validations": rules(&[
+            (
+                "self.matches('^(?i:https?)://[^/?#]')",
+                "not the URL of a service: write http:// or https:// and a host, such as https://s3.example",
+            ),
+            CLEAN,
+            (NO_CREDENTIALS.0, "URL holds credentials: write it without, and name a Secret in secretName"),
+        ]),
+    })
+}
+
 /// Any scheme: a Route's URL of a scheme that cannot be pulled is accepted here and refused by condition, because the API
 /// that makes Routes documents it as a success.
 pub(crate) fn route(_: &mut SchemaGenerator) -> Schema {
