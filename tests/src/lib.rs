@@ -1,1 +1,29 @@
-//! Weir.
+//! Helpers of the tests that run Weir as its users do: real processes, real cameras, real players, a real Kubernetes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `process` | a child process with its log, ended with the test |
+//! | `setup` | where the things are that `tests/setup` made, and the binaries under test |
+//! | `wait` | `eventually`: poll until it is so, or say what was awaited |
+//! | `media_node` | `media-node standalone` in a folder of its own, and its API |
+//! | `manifest` | resources as YAML |
+//! | `camera` | RTSP servers and publishers that are not ours |
+//! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
+//! | `browser` | players in headless Chromium |
+//! | `cluster` | kubectl, helm, and a namespace of the test's own |
+//!
+//! The tests are in `tests/loopback_*.rs` (one process, no cluster) and `tests/e2e_*.rs` (a cluster). Run them by
+//! `just loopback` and `just e2e`, which build what they need.
+
+pub mod browser;
+pub mod camera;
+
+pub mod manifest;
+pub mod media_node;
+pub mod player;
+pub mod process;
+pub mod setup;
+pub mod wait;
+
+pub use anyhow::{Context, Result, bail, ensure};
+pub use wait::eventually;

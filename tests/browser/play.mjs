@@ -1,0 +1,44 @@
+// Plays a URL with hls.js or mpegts.js: node play.mjs --engine hls|flv --url URL [--seconds 3] [--limit 30]
+// Prints one line of JSON: how far the clock went, the picture's size, and the errors of the player and the page.
+import { createServer } from "node:http";
+
+import { open, options, packaged, watch } from "./browser.mjs";
+
+const { engine, url, seconds = "3", limit = "30" } = options();
+// The page has another origin than the media, as when a site embeds a player.
+const site = createServer((_, reply) => {
+  reply.setHeader("content-type", "text/html");
+  reply.end("<!doctype html><title>player</title><link rel=icon href=data:,><video muted autoplay></video>");
+});
+await new Promise((done) => site.listen(0, "127.0.0.1", done));
+const { browser, page, errors } = await open();
+try {
+  await page.goto(`http://127.0.0.1:${site.address().port}/`);
+  await page.addScriptTag({ content: packaged(engine === "hls" ? "hls.js/dist/hls.js" : "mpegts.js/dist/mpegts.js") });
+  await page.evaluate(
+    ({ engine, url }) => {
+      window.failures = [];
+      const video = document.querySelector("video");
+      if (engine === "hls") {
+        const hls = new Hls();
+        hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.failures.push(`${data.type} ${data.details}`));
+        hls.loadSource(url);
+        hls.attachMedia(video);
+      } else {
+        const player = mpegts.createPlayer({ type: "flv", isLive: true, url });
+        player.on(mpegts.Events.ERROR, (type, detail) => window.failures.push(`${type} ${detail}`));
+        player.attachMediaElement(video);
+        player.load();
+      }
+      video.play().catch((error) => window.failures.push(String(error)));
+    },
+    { engine, url },
+  );
+  const seen = await watch(page, "video", Number(seconds), Number(limit));
+  const failures = await page.evaluate(() => window.failures);
+  console.log(JSON.stringify({ ...seen, errors: [...failures, ...errors] }));
+} finally {
+  await browser.close();
+  site.closeAllConnections();
+  site.close();
+}

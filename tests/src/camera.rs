@@ -1,0 +1,171 @@
+//! Cameras that are not ours: two RTSP servers, and ffmpeg as a publisher.
+
+use std::{net::TcpListener, path::Path};
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::{process::Process, setup, wait::secs};
+
+/// The user that a camera with authentication knows.
+pub const USER: &str = "viewer";
+/// Their password. Nothing that Weir prints, stores in a status or logs may contain it.
+pub const PASSWORD: &str = "canary-camera-8fQz";
+
+/// Which server the camera runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `g711` (PCMU), `alaw`
+    /// (PCMA), `other` (640x480).
+    Go,
+    /// GStreamer's RTSP server, encoding. Paths: `h264`, `h265` (640x360 with AAC), `g711` (PCMA), `video`.
+    Gst,
+}
+
+/// How the camera authenticates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// By the password in clear text.
+    Basic,
+    /// By a digest of it.
+    Digest,
+}
+
+/// A camera that runs.
+pub struct Camera {
+    make: Make,
+    auth: Auth,
+    bind: String,
+    port: u16,
+    process: Process,
+}
+
+impl Camera {
+    /// Starts a camera on loopback.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(make: Make, auth: Auth) -> Result<Self> {
+        Self::start_at(make, auth, "127.0.0.1", 0).await
+    }
+
+    /// Starts a camera at an address of this machine; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_at(make: Make, auth: Auth, bind: &str, port: u16) -> Result<Self> {
+        let word = match auth {
+            Auth::None => "none",
+            Auth::Basic => "basic",
+            Auth::Digest => "digest",
+        };
+        // GStreamer's server names the port it was asked for, so it is asked for one that is free.
+        let asked = if port == 0 && make == Make::Gst {
+            free_port(bind)?
+        } else {
+            port
+        };
+        let mut command;
+        match make {
+            Make::Go => {
+                let clips = setup::part("media").await?;
+                let clip = |name: &str| clips.join(name).display().to_string();
+                command = Command::new(setup::part("cameras").await?.join("rtsp-server-go"));
+                command.args(["-bind", bind, "-port", &asked.to_string(), "-auth", word]);
+                command.args(["-user", USER, "-password", PASSWORD]);
+                for (path, files) in [
+                    ("h264", clip("h264_aac.ts")),
+                    ("h265", clip("h265_aac.ts")),
+                    ("bframes", clip("h264_bframes.ts")),
+                    (
+                        "g711",
+                        format!("{}+{}", clip("h264_other.ts"), clip("tone.mulaw")),
+                    ),
+                    ("alaw", format!("{}+{}", clip("h264_other.ts"), clip("tone.alaw"))),
+                    ("other", clip("h264_other.ts")),
+                ] {
+                    command.arg("-serve").arg(format!("{path}={files}"));
+                }
+            }
+            Make::Gst => {
+                command = Command::new(setup::sources().join("rtsp-server-gst/rtsp-server-gst"));
+                command.args(["--bind", bind, "--port", &asked.to_string(), "--auth", word]);
+                command.args(["--user", USER, "--password", PASSWORD]);
+            }
+        }
+        let mut process = Process::start(&format!("camera {make:?}"), &mut command)?;
+        let ready = process.ready(secs(20)).await?;
+        let port = ready["rtsp"].as_u64().context("the camera's port")? as u16;
+        Ok(Self {
+            make,
+            auth,
+            bind: bind.to_owned(),
+            port,
+            process,
+        })
+    }
+
+    /// Its URL for a path, without credentials.
+    pub fn url(&self, path: &str) -> String {
+        format!("rtsp://{}:{}/{path}", self.bind, self.port)
+    }
+
+    /// Its RTSP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Cuts its power: it is gone without a word.
+    ///
+    /// # Errors
+    /// When it can't be ended.
+    pub async fn unplug(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Plugs it in again, at the same port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn plug_in(&mut self) -> Result<()> {
+        *self = Self::start_at(self.make, self.auth, &self.bind, self.port).await?;
+        Ok(())
+    }
+}
+
+/// A TCP port of that address which is free just now.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port(bind: &str) -> Result<u16> {
+    let listener = TcpListener::bind((bind, 0)).with_context(|| format!("listen on {bind}"))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Has ffmpeg publish a clip to an RTSP URL, in a loop and in real time.
+///
+/// # Errors
+/// When ffmpeg can't be started.
+pub fn publish(clip: &Path, url: &str, transport: &str) -> Result<Process> {
+    let mut command = Command::new("ffmpeg");
+    command.args([
+        "-hide_banner",
+        "-loglevel",
+        "warning",
+        "-nostdin",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+    ]);
+    command.arg(clip);
+    command.args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url]);
+    Process::start("ffmpeg publisher", &mut command)
+}

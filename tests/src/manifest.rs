@@ -1,0 +1,68 @@
+//! Resources as the text that a user would write.
+
+use std::fmt::Display;
+
+/// A Camera that pulls from an RTSP URL. `more` are further lines of the spec, indented by two blanks each.
+pub fn rtsp_camera(name: &str, url: impl Display, more: &str) -> String {
+    camera(name, &format!("  source:\n    rtsp: {{url: \"{url}\"}}\n{more}"))
+}
+
+/// A Camera that pulls over TCP or UDP only.
+pub fn rtsp_camera_by(name: &str, url: impl Display, transport: &str, more: &str) -> String {
+    camera(
+        name,
+        &format!("  source:\n    rtsp: {{url: \"{url}\", transport: {transport}}}\n{more}"),
+    )
+}
+
+/// A Camera that plays a file in a loop.
+pub fn file_camera(name: &str, path: impl Display, more: &str) -> String {
+    camera(
+        name,
+        &format!("  source:\n    file: {{path: \"{path}\", loop: true}}\n{more}"),
+    )
+}
+
+/// A Camera to which a device publishes.
+pub fn publish_camera(name: &str, more: &str) -> String {
+    camera(name, &format!("  source:\n    publish: {{}}\n{more}"))
+}
+
+/// A Camera with these lines as its spec.
+pub fn camera(name: &str, spec: &str) -> String {
+    object("Camera", name, spec)
+}
+
+/// A Route.
+pub fn route(name: &str, pattern: &str, url: impl Display, keep_alive: bool) -> String {
+    object(
+        "Route",
+        name,
+        &format!("  pattern: \"{pattern}\"\n  url: \"{url}\"\n  keepAlive: {keep_alive}\n"),
+    )
+}
+
+/// A MediaPool whose nodes may dial the addresses in `allow` although the default policy denies them.
+pub fn pool_that_allows(name: &str, allow: &[&str]) -> String {
+    let allow = allow
+        .iter()
+        .map(|a| format!("\"{a}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
+    object(
+        "MediaPool",
+        name,
+        &format!("  sourcePolicy: {{allow: [{allow}]}}\n"),
+    )
+}
+
+/// A Secret with a user name and a password.
+pub fn secret(name: &str, user: &str, password: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{username: \"{user}\", password: \"{password}\"}}\n"
+    )
+}
+
+fn object(kind: &str, name: &str, spec: &str) -> String {
+    format!("apiVersion: weir.video/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n{spec}")
+}

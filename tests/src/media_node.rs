@@ -1,0 +1,369 @@
+//! `media-node standalone` in a folder of its own, and its API as a client sees it.
+
+use std::{fs, path::Path, process::ExitStatus, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{
+    eventually, manifest,
+    process::Process,
+    setup::program,
+    wait::{secs, throughout},
+};
+
+/// The password of `admin` in nodes that tests start. Nothing that Weir prints or answers may contain it.
+pub const ADMIN_PASSWORD: &str = "canary-admin-5rTk";
+
+/// What a node is started with.
+pub struct Builder {
+    anonymous: bool,
+    password: bool,
+    arguments: Vec<String>,
+    manifests: Vec<(String, String)>,
+}
+
+/// A node that runs.
+pub struct MediaNode {
+    process: Process,
+    folder: TempDir,
+    /// The line that it printed when it was ready.
+    pub ready: Value,
+    client: Client,
+}
+
+/// A pair of tokens as the login answers it.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// For `?token=`.
+    pub access: String,
+    /// For a new pair.
+    pub refresh: String,
+}
+
+impl MediaNode {
+    /// A node that lets anybody view, knows `ADMIN_PASSWORD`, and may dial cameras on loopback.
+    pub fn standalone() -> Builder {
+        Builder {
+            anonymous: true,
+            password: true,
+            arguments: Vec::new(),
+            manifests: vec![(
+                "pool.yaml".to_owned(),
+                manifest::pool_that_allows("media", &["127.0.0.0/8"]),
+            )],
+        }
+    }
+
+    /// The port that it said when it was ready: `rtsp` (which takes HTTP too), `http`, `rtmp`, `webrtc`.
+    ///
+    /// # Panics
+    /// When it said none of that name.
+    pub fn port(&self, name: &str) -> u16 {
+        self.ready[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.ready)) as u16
+    }
+
+    /// URL of a stream over RTSP.
+    pub fn rtsp(&self, path: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{path}", self.port("rtsp"))
+    }
+
+    /// URL on the HTTP port; `path` begins with a slash.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port("http"))
+    }
+
+    /// URL of a WebSocket; `path` begins with a slash.
+    pub fn ws(&self, path: &str) -> String {
+        format!("ws://127.0.0.1:{}{path}", self.port("http"))
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The folder of everything it keeps.
+    pub fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for the test's own files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a manifest into the folder that the node watches, in one step as editors do, or replaces it.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn apply(&self, file: &str, text: &str) -> Result<()> {
+        write_manifest(&self.folder.path().join("manifests"), file, text)
+    }
+
+    /// Takes a manifest out of the folder.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn delete(&self, file: &str) -> Result<()> {
+        Ok(fs::remove_file(self.folder.path().join("manifests").join(file))?)
+    }
+
+    /// Logs in as `admin`.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub async fn login(&self) -> Result<Tokens> {
+        self.login_as("admin", ADMIN_PASSWORD).await
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub async fn login_as(&self, user: &str, password: &str) -> Result<Tokens> {
+        let body = json!({"username": user, "password": password});
+        let reply = self
+            .client
+            .post(self.http("/api/v1/login"))
+            .json(&body)
+            .send()
+            .await?;
+        ensure!(reply.status() == StatusCode::OK, "login: {}", reply.status());
+        Tokens::of(&reply.json().await?)
+    }
+
+    /// `GET` of a path that begins with a slash.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        Ok(self.client.get(self.http(path)).send().await?)
+    }
+
+    /// Status and body of a `GET`.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub async fn text(&self, path: &str) -> Result<(StatusCode, String)> {
+        let reply = self.get(path).await?;
+        Ok((reply.status(), reply.text().await?))
+    }
+
+    /// A camera as `GET /api/weir/v1/cameras` lists it.
+    ///
+    /// # Errors
+    /// When it is not listed.
+    pub async fn camera(&self, name: &str) -> Result<Value> {
+        let tokens = self.login().await?;
+        let path = format!("/api/weir/v1/cameras?token={}", tokens.access);
+        let (status, body) = self.text(&path).await?;
+        ensure!(status == StatusCode::OK, "cameras: {status} {body}");
+        let list: Value = serde_json::from_str(&body)?;
+        let cameras = list["cameras"].as_array().context("a list of cameras")?;
+        let found = cameras.iter().find(|c| c["name"] == name);
+        found
+            .cloned()
+            .with_context(|| format!("no camera {name} in {body}"))
+    }
+
+    /// Waits until the camera is ready, and returns it.
+    ///
+    /// # Errors
+    /// When it is not by then.
+    pub async fn until_ready(&self, name: &str) -> Result<Value> {
+        eventually(secs(20), &format!("camera {name} to be ready"), async || {
+            let camera = self.camera(name).await?;
+            ensure!(camera["ready"] == true, "{camera}");
+            Ok(camera)
+        })
+        .await
+    }
+
+    /// Waits until the camera is not ready for that reason, and returns it.
+    ///
+    /// # Errors
+    /// When it is not by then.
+    pub async fn until_reason(&self, name: &str, reason: &str) -> Result<Value> {
+        eventually(secs(20), &format!("camera {name} to say {reason}"), async || {
+            let camera = self.camera(name).await?;
+            ensure!(camera["ready"] != true && camera["reason"] == reason, "{camera}");
+            Ok(camera)
+        })
+        .await
+    }
+
+    /// Asserts that the camera stays ready for `span`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn stays_ready(&self, name: &str, span: Duration) -> Result<()> {
+        throughout(span, &format!("camera {name} should stay ready"), async || {
+            let camera = self.camera(name).await?;
+            ensure!(camera["ready"] == true, "{camera}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The value of a metric, all its label sets added up.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let (_, text) = self.text("/metrics").await?;
+        let values = text.lines().filter(|l| !l.starts_with('#')).filter_map(|line| {
+            let (key, value) = line.rsplit_once(' ')?;
+            (key.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+        });
+        let values: Vec<f64> = values.collect();
+        ensure!(!values.is_empty(), "no metric {name}");
+        Ok(values.iter().sum())
+    }
+
+    /// Ends it as Ctrl-C does, and returns how it ended.
+    ///
+    /// # Errors
+    /// When it does not end within 30 s.
+    pub async fn interrupt(&mut self) -> Result<ExitStatus> {
+        self.process.signal(rustix::process::Signal::INT)?;
+        self.process.ended(secs(30)).await
+    }
+}
+
+impl Builder {
+    /// Puts a manifest into the folder before the start.
+    #[must_use]
+    pub fn manifest(mut self, file: &str, text: impl Into<String>) -> Self {
+        self.manifests.push((file.to_owned(), text.into()));
+        self
+    }
+
+    /// Leaves the MediaPool out that lets the node dial cameras on loopback.
+    #[must_use]
+    pub fn default_policy(mut self) -> Self {
+        self.manifests.retain(|(file, _)| file != "pool.yaml");
+        self
+    }
+
+    /// Wants a token or a password for every stream.
+    #[must_use]
+    pub fn protected(mut self) -> Self {
+        self.anonymous = false;
+        self
+    }
+
+    /// Names no password, so that the node makes one.
+    #[must_use]
+    pub fn without_password(mut self) -> Self {
+        self.password = false;
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Starts the node in a new folder and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start(self) -> Result<MediaNode> {
+        self.start_in(TempDir::with_prefix("weir-")?).await
+    }
+
+    /// Starts the node in a folder, which may be that of an earlier one.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start_in(self, folder: TempDir) -> Result<MediaNode> {
+        let manifests = folder.path().join("manifests");
+        fs::create_dir_all(&manifests)?;
+        for (file, text) in &self.manifests {
+            write_manifest(&manifests, file, text)?;
+        }
+        let mut command = Command::new(program("media-node")?);
+        // What the machine's environment says of Weir is none of the test's business.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
+        command.arg("standalone");
+        command.arg("--data").arg(folder.path().join("data"));
+        command.arg("--manifests").arg(&manifests);
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--http-port",
+            "0",
+            "--rtmp-port",
+            "0",
+        ]);
+        command.args(["--webrtc-port", "0"]);
+        if self.password {
+            let file = folder.path().join("password");
+            fs::write(&file, format!("{ADMIN_PASSWORD}\n"))?;
+            command.arg("--admin-password-file").arg(file);
+        }
+        if self.anonymous {
+            command.arg("--anonymous-view");
+        }
+        command.args(&self.arguments);
+        let mut process = Process::start("media-node", &mut command)?;
+        let ready = process.ready(secs(30)).await?;
+        let client = Client::builder().no_proxy().timeout(secs(20)).build()?;
+        Ok(MediaNode {
+            process,
+            folder,
+            ready,
+            client,
+        })
+    }
+}
+
+impl MediaNode {
+    /// Ends the node and hands its folder over, for a start in the same folder.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub async fn stop(mut self) -> Result<TempDir> {
+        let status = self.interrupt().await?;
+        ensure!(status.success(), "media-node ended with {status}");
+        Ok(self.folder)
+    }
+}
+
+impl Tokens {
+    /// Reads the answer of login and refresh.
+    ///
+    /// # Errors
+    /// When a token is missing.
+    pub fn of(answer: &Value) -> Result<Self> {
+        let token = |name: &str| Ok::<_, anyhow::Error>(answer[name].as_str().context("a token")?.to_owned());
+        Ok(Self {
+            access: token("access_token")?,
+            refresh: token("refresh_token")?,
+        })
+    }
+}
+
+/// Writes beside and renames, so that the node never reads half a file.
+fn write_manifest(folder: &Path, file: &str, text: &str) -> Result<()> {
+    let part = folder.join(format!(".{file}.part"));
+    fs::write(&part, text)?;
+    Ok(fs::rename(part, folder.join(file))?)
+}

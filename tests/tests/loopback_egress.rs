@@ -1,0 +1,266 @@
+//! Every way out of one stream, with players that are not ours.
+
+use weir_tests::{
+    Context, Result, browser,
+    camera::{Auth, Camera, Make},
+    ensure, eventually,
+    manifest::{file_camera, rtsp_camera},
+    media_node::MediaNode,
+    player, setup,
+    wait::secs,
+};
+
+/// A node with a camera `a/Door` (H.264, AAC) and a camera `h265` (H.265, AAC), both from files.
+async fn node() -> Result<MediaNode> {
+    let h264 = setup::clip("h264_aac.mp4").await?;
+    let h265 = setup::clip("h265_aac.mp4").await?;
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", file_camera("door", h264.display(), "  path: a/Door\n"))
+        .manifest("b.yaml", file_camera("h265", h265.display(), ""))
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    node.until_ready("h265").await?;
+    Ok(node)
+}
+
+#[tokio::test]
+async fn rtsp_over_tcp_and_udp() -> Result<()> {
+    let node = node().await?;
+    for transport in ["tcp", "udp"] {
+        // A path means the same whatever its case.
+        for path in ["a/Door", "a/door"] {
+            player::probe_rtsp(&node.rtsp(path), transport, 3.0)
+                .await?
+                .expect(&["h264", "aac"], 3.0)?;
+        }
+        player::probe_rtsp(&node.rtsp("h265"), transport, 3.0)
+            .await?
+            .expect(&["hevc", "aac"], 3.0)?;
+        let complaints = player::decode(&node.rtsp("a/door"), &["-rtsp_transport", transport], 3.0).await?;
+        ensure!(complaints.is_empty(), "{transport}: {complaints}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn http_flv() -> Result<()> {
+    let node = node().await?;
+    // The RTSP port takes HTTP as well.
+    let shared = format!("http://127.0.0.1:{}/streams/a/Door.flv", node.port("rtsp"));
+    for url in [
+        node.http("/streams/a/Door.flv"),
+        node.http("/streams/a/door.flv"),
+        shared,
+    ] {
+        let seen = player::probe(&url, &[], 3.0).await?;
+        seen.expect(&["h264", "aac"], 3.0)?;
+        ensure!(seen.size()? == (1280, 720), "{:?}", seen.size());
+        let first = seen
+            .packets("video")
+            .first()
+            .and_then(|p| p.dts)
+            .context("a time")?;
+        ensure!(first < 1.0, "time begins at {first} for this viewer");
+        let complaints = player::decode(&url, &[], 3.0).await?;
+        ensure!(complaints.is_empty(), "{complaints}");
+    }
+    let reply = node.get("/streams/a/door.flv").await?;
+    ensure!(
+        reply.headers()["content-type"] == "video/x-flv",
+        "{:?}",
+        reply.headers()
+    );
+    ensure!(
+        reply.headers()["access-control-allow-origin"] == "*",
+        "{:?}",
+        reply.headers()
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn web_socket_flv() -> Result<()> {
+    let node = node().await?;
+    for prefix in ["/streams", "/ws"] {
+        let url = node.ws(&format!("{prefix}/a/Door.flv"));
+        player::probe_web_socket(&url, node.folder(), 3.0)
+            .await?
+            .expect(&["h264", "aac"], 3.0)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn hls_in_transport_stream() -> Result<()> {
+    let node = node().await?;
+    let url = node.http("/streams/a/Door.m3u8");
+    let playlist = eventually(secs(20), "a playlist", async || {
+        let (status, text) = node.text("/streams/a/Door.m3u8").await?;
+        ensure!(status == 200, "{status} {text}");
+        Ok(text)
+    })
+    .await?;
+    ensure!(playlist.starts_with("#EXTM3U"), "{playlist}");
+    let segment = playlist
+        .lines()
+        .find(|l| !l.is_empty() && !l.starts_with('#'))
+        .context("a segment")?;
+    ensure!(
+        segment.starts_with("/streams/a/") && segment.split(['.', '?']).nth(1) == Some("ts"),
+        "{segment}"
+    );
+    let reply = node.get(segment).await?;
+    ensure!(
+        reply.status() == 200 && reply.headers()["content-type"] == "video/mp2ts",
+        "{reply:?}"
+    );
+    let length = reply.content_length().context("a length")?;
+    ensure!(reply.bytes().await?.len() as u64 == length, "cut short");
+
+    // Over three segments, so that their seams are seen too.
+    player::probe(&url, &[], 9.0)
+        .await?
+        .expect(&["h264", "aac"], 9.0)?;
+    let complaints = player::decode(&url, &[], 9.0).await?;
+    ensure!(complaints.is_empty(), "{complaints}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hls_in_fragments_for_h265() -> Result<()> {
+    let node = node().await?;
+    let url = node.http("/streams/h265.m3u8");
+    let playlist = eventually(secs(20), "a playlist", async || {
+        let (status, text) = node.text("/streams/h265.m3u8").await?;
+        ensure!(status == 200, "{status} {text}");
+        Ok(text)
+    })
+    .await?;
+    ensure!(playlist.contains("#EXT-X-MAP"), "no init segment: {playlist}");
+    player::probe(&url, &[], 9.0)
+        .await?
+        .expect(&["hevc", "aac"], 9.0)?;
+    let complaints = player::decode(&url, &[], 9.0).await?;
+    ensure!(complaints.is_empty(), "{complaints}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hls_numbers_never_go_back() -> Result<()> {
+    let clip = setup::clip("h264_aac.mp4").await?;
+    let number = async |node: &MediaNode| {
+        eventually(secs(20), "a playlist", async || {
+            let (status, text) = node.text("/streams/door.m3u8").await?;
+            ensure!(status == 200, "{status} {text}");
+            let line = text
+                .lines()
+                .find_map(|l| l.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"))
+                .context("a number")?;
+            Ok(line.trim().parse::<u64>()?)
+        })
+        .await
+    };
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", file_camera("door", clip.display(), ""))
+        .start()
+        .await?;
+    let before = number(&node).await?;
+    let folder = node.stop().await?;
+    let node = MediaNode::standalone().start_in(folder).await?;
+    let after = number(&node).await?;
+    ensure!(after > before, "{before}, then {after} after a restart");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_there() -> Result<()> {
+    let node = node().await?;
+    for path in [
+        "/streams/none.flv",
+        "/streams/none.m3u8",
+        "/streams/none/1.ts",
+        "/streams/a/door.mp3",
+    ] {
+        let (status, text) = node.text(path).await?;
+        ensure!(status == 404, "{path}: {status} {text}");
+    }
+    let refused = player::probe_rtsp(&node.rtsp("none"), "tcp", 0.5).await;
+    ensure!(
+        refused.is_err_and(|e| e.to_string().contains("404")),
+        "RTSP let it in"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_viewer_begins_at_once_with_a_keyframe() -> Result<()> {
+    // 2 s lie between two keyframes. Who joins in the middle must not wait for the next one.
+    let node = node().await?;
+    for (url, options) in [
+        (node.rtsp("a/door"), ["-rtsp_transport", "tcp"].as_slice()),
+        (node.http("/streams/a/door.flv"), &[]),
+    ] {
+        for _ in 0..4 {
+            let seen = player::probe(&url, options, 0.4).await?;
+            ensure!(
+                seen.packets("video").first().is_some_and(|p| p.keyframe),
+                "{url}: no keyframe first"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_viewers_of_all_kinds_at_once() -> Result<()> {
+    let node = node().await?;
+    let mut tasks = Vec::new();
+    for i in 0..16 {
+        let (rtsp, flv) = (node.rtsp("a/door"), node.http("/streams/a/door.flv"));
+        tasks.push(tokio::spawn(async move {
+            match i % 3 {
+                0 => player::probe_rtsp(&rtsp, "tcp", 4.0).await,
+                1 => player::probe_rtsp(&rtsp, "udp", 4.0).await,
+                _ => player::probe(&flv, &[], 4.0).await,
+            }
+        }));
+    }
+    for task in tasks {
+        task.await??.expect(&["h264", "aac"], 4.0)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sound_that_a_form_cannot_carry_is_left_out() -> Result<()> {
+    // Documented: http-flv carries AAC only, other audio is left out.
+    let camera = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", rtsp_camera("g", camera.url("g711"), ""))
+        .start()
+        .await?;
+    node.until_ready("g").await?;
+    player::probe(&node.http("/streams/g.flv"), &[], 3.0)
+        .await?
+        .expect(&["h264"], 3.0)
+}
+
+#[tokio::test]
+async fn it_plays_in_other_peoples_pages() -> Result<()> {
+    let node = node().await?;
+    for (engine, url) in [
+        ("hls", node.http("/streams/a/door.m3u8")),
+        ("flv", node.http("/streams/a/door.flv")),
+        ("flv", node.ws("/streams/a/door.flv")),
+    ] {
+        let watched = browser::play(engine, &url, 3.0).await?;
+        watched.expect(3.0).with_context(|| url.clone())?;
+        ensure!(
+            (watched.width, watched.height) == (1280, 720),
+            "{url}: {watched:?}"
+        );
+        ensure!(watched.errors.is_empty(), "{url}: {:?}", watched.errors);
+    }
+    Ok(())
+}
