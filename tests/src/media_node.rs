@@ -22,7 +22,9 @@ pub const ADMIN_PASSWORD: &str = "canary-admin-5rTk";
 pub struct Builder {
     anonymous: bool,
     password: bool,
+    port: u16,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     manifests: Vec<(String, String)>,
 }
 
@@ -50,7 +52,9 @@ impl MediaNode {
         Builder {
             anonymous: true,
             password: true,
+            port: 0,
             arguments: Vec::new(),
+            environment: Vec::new(),
             manifests: vec![(
                 "pool.yaml".to_owned(),
                 manifest::pool_that_allows("media", &["127.0.0.0/8"]),
@@ -277,6 +281,20 @@ impl Builder {
         self
     }
 
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Asks for this RTSP port instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Starts the node in a new folder and waits until it is ready.
     ///
     /// # Errors
@@ -322,7 +340,7 @@ impl Builder {
         if self.anonymous {
             command.arg("--anonymous-view");
         }
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(self.environment);
         let mut process = Process::start("media-node", &mut command)?;
         let ready = process.ready(secs(30)).await?;
         let client = Client::builder().no_proxy().timeout(secs(20)).build()?;

@@ -1,0 +1,313 @@
+//! What becomes of a camera over time: it is wrong, it goes away and comes back, its manifest changes, nobody watches it.
+
+use std::time::Instant;
+
+use weir_tests::{
+    Result,
+    camera::{Auth, Camera, Make, USER, free_port},
+    ensure, eventually,
+    manifest::{camera, file_camera, route, rtsp_camera, rtsp_camera_by, secret},
+    media_node::MediaNode,
+    player, setup,
+    wait::{secs, throughout},
+};
+
+#[tokio::test]
+async fn each_failure_has_its_reason() -> Result<()> {
+    let guarded = Camera::start(Make::Go, Auth::Digest).await?;
+    let open = Camera::start(Make::Gst, Auth::None).await?;
+    let nobody = format!("rtsp://127.0.0.1:{}/x", free_port("127.0.0.1")?);
+    let node = MediaNode::standalone()
+        .manifest("secret.yaml", secret("wrong", USER, "canary-wrong-2mLp"))
+        .manifest(
+            "1.yaml",
+            rtsp_camera(
+                "wrong-password",
+                guarded.url("h264"),
+                "  credentials: {secretName: wrong}\n",
+            ),
+        )
+        .manifest("2.yaml", rtsp_camera("no-password", guarded.url("h264"), ""))
+        .manifest(
+            "3.yaml",
+            rtsp_camera(
+                "no-secret",
+                guarded.url("h264"),
+                "  credentials: {secretName: absent}\n",
+            ),
+        )
+        .manifest("4.yaml", rtsp_camera("no-stream", open.url("absent"), ""))
+        .manifest("5.yaml", rtsp_camera("nobody", nobody, ""))
+        .manifest("6.yaml", rtsp_camera("no-name", "rtsp://camera.invalid/x", ""))
+        .manifest(
+            "7.yaml",
+            rtsp_camera("off", open.url("h264"), "  enabled: false\n"),
+        )
+        .manifest(
+            "8.yaml",
+            camera(
+                "later",
+                "  source:\n    gb28181: {id: \"34020000001320000001\"}\n",
+            ),
+        )
+        .start()
+        .await?;
+    for (name, reason) in [
+        ("wrong-password", "AuthFailed"),
+        ("no-password", "AuthFailed"),
+        ("no-secret", "SecretNotFound"),
+        ("no-stream", "NotFound"),
+        ("nobody", "Unreachable"),
+        ("no-name", "Unreachable"),
+        ("off", "Disabled"),
+        ("later", "UnsupportedSource"),
+    ] {
+        let status = node.until_reason(name, reason).await?;
+        let message = status["message"].as_str().unwrap_or("");
+        ensure!(message.len() > 15, "a person should be told what to do: {status}");
+    }
+    // A wrong password is not tried again and again at once: cameras lock the account.
+    let tries = guarded.log().matches("connected").count();
+    ensure!(tries < 12, "{tries} connections to the camera in a few seconds");
+    ensure!(
+        !node.log().contains("canary-wrong-2mLp"),
+        "the password is in the log"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_default_policy_denies_loopback() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let by_name = source.url("h264").replace("127.0.0.1", "localhost");
+    let node = MediaNode::standalone()
+        .default_policy()
+        .manifest("1.yaml", rtsp_camera("address", source.url("h264"), ""))
+        .manifest("2.yaml", rtsp_camera("name", by_name, ""))
+        .manifest(
+            "3.yaml",
+            rtsp_camera("link-local", "rtsp://169.254.169.254/latest", ""),
+        )
+        .start()
+        .await?;
+    for name in ["address", "name", "link-local"] {
+        node.until_reason(name, "AddressDenied").await?;
+    }
+    ensure!(
+        !source.log().contains("connected"),
+        "it was dialled all the same:\n{}",
+        source.log()
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn unplugged_and_back() -> Result<()> {
+    let mut source = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", rtsp_camera("door", source.url("h264"), ""))
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    for _ in 0..2 {
+        source.unplug().await?;
+        let camera = eventually(secs(20), "the loss to be seen", async || {
+            let camera = node.camera("door").await?;
+            ensure!(camera["ready"] != true, "{camera}");
+            Ok(camera)
+        })
+        .await?;
+        ensure!(camera["reason"] != "Ok", "{camera}");
+        node.until_reason("door", "Unreachable").await?;
+        source.plug_in().await?;
+        let begin = Instant::now();
+        eventually(secs(40), "the camera to be live again by itself", async || {
+            let camera = node.camera("door").await?;
+            ensure!(camera["ready"] == true, "{camera}");
+            Ok(())
+        })
+        .await?;
+        println!("live again after {:?}", begin.elapsed());
+        player::probe_rtsp(&node.rtsp("door"), "tcp", 2.0)
+            .await?
+            .expect(&["h264", "aac"], 2.0)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_camera_that_falls_silent_is_noticed() -> Result<()> {
+    let mut source = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", rtsp_camera_by("door", source.url("h264"), "Udp", ""))
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    // Over UDP nothing tells that the camera is gone but that nothing comes.
+    source.unplug().await?;
+    eventually(secs(40), "the silence to be noticed", async || {
+        let camera = node.camera("door").await?;
+        ensure!(camera["ready"] != true, "{camera}");
+        Ok(())
+    })
+    .await?;
+    source.plug_in().await?;
+    node.until_ready("door").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn manifests_are_read_again() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone().start().await?;
+
+    node.apply("a.yaml", &rtsp_camera("door", source.url("h264"), ""))?;
+    let camera = node.until_ready("door").await?;
+    ensure!(camera["size"] == "1280x720", "{camera}");
+
+    // Another source under the same name: what is watched changes too.
+    node.apply("a.yaml", &rtsp_camera("door", source.url("other"), ""))?;
+    eventually(secs(20), "the new source", async || {
+        let camera = node.camera("door").await?;
+        ensure!(camera["ready"] == true && camera["size"] == "640x480", "{camera}");
+        let seen = player::probe_rtsp(&node.rtsp("door"), "tcp", 1.0).await?;
+        ensure!(seen.size()? == (640, 480), "{:?}", seen.size());
+        Ok(())
+    })
+    .await?;
+
+    // A change that is none for the stream must not cut it.
+    let url = node.http("/streams/door.flv");
+    let viewer = tokio::spawn(async move { player::probe(&url, &[], 8.0).await });
+    tokio::time::sleep(secs(2)).await;
+    node.apply(
+        "a.yaml",
+        &rtsp_camera("door", source.url("other"), "  displayName: The front door\n"),
+    )?;
+    eventually(secs(10), "the new name", async || {
+        let camera = node.camera("door").await?;
+        ensure!(camera["displayName"] == "The front door", "{camera}");
+        Ok(())
+    })
+    .await?;
+    viewer.await??.expect(&["h264", "aac"], 8.0)?;
+
+    // Several in one file, and one of them wrong: the others work, and the log names the file.
+    let two = format!(
+        "{}---\n{}",
+        rtsp_camera("one", source.url("h264"), ""),
+        "kind: Camera\nspec: ["
+    );
+    node.apply("two.yaml", &two)?;
+    node.apply("three.yaml", &rtsp_camera("three", source.url("h265"), ""))?;
+    node.until_ready("three").await?;
+    ensure!(
+        node.log().contains("two.yaml"),
+        "the log does not name the file that is wrong"
+    );
+    node.apply("two.yaml", &rtsp_camera("one", source.url("h264"), ""))?;
+    node.until_ready("one").await?;
+
+    node.delete("a.yaml")?;
+    eventually(secs(10), "the camera to end", async || {
+        ensure!(node.camera("door").await.is_err(), "it is still listed");
+        ensure!(
+            player::probe_rtsp(&node.rtsp("door"), "tcp", 0.5).await.is_err(),
+            "it can still be played"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_two_with_one_path_one_serves() -> Result<()> {
+    let clip = setup::clip("h264_other.mp4").await?;
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", file_camera("first", clip.display(), "  path: gate\n"))
+        .start()
+        .await?;
+    node.until_ready("first").await?;
+    node.apply("b.yaml", &file_camera("second", clip.display(), "  path: Gate\n"))?;
+    node.until_reason("second", "PathTaken").await?;
+    node.stays_ready("first", secs(2)).await?;
+    node.delete("a.yaml")?;
+    node.until_ready("second").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_demand_runs_while_somebody_watches() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let more = "  connect: OnDemand\n  idleTimeout: 3s\n";
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", rtsp_camera("door", source.url("h264"), more))
+        .start()
+        .await?;
+    throughout(
+        secs(3),
+        "nobody watches, so it should not be dialled",
+        async || {
+            ensure!(!source.log().contains("plays"), "it is dialled");
+            Ok(())
+        },
+    )
+    .await?;
+
+    // Several at once start it once.
+    let url = node.rtsp("door");
+    let all = futures::future::join_all((0..4).map(|_| player::probe_rtsp(&url, "tcp", 5.0))).await;
+    for seen in all {
+        seen?.expect(&["h264", "aac"], 5.0)?;
+    }
+    let dialled = source.log().matches("plays").count();
+    ensure!(dialled == 1, "it was dialled {dialled} times");
+
+    let gone = source.log().matches("gone").count();
+    eventually(
+        secs(15),
+        "the camera to be left when nobody watches",
+        async || {
+            ensure!(
+                source.log().matches("gone").count() > gone,
+                "it is still connected"
+            );
+            Ok(())
+        },
+    )
+    .await?;
+    // And again, by another form.
+    player::probe(&node.http("/streams/door.flv"), &[], 2.0)
+        .await?
+        .expect(&["h264", "aac"], 2.0)
+}
+
+#[tokio::test]
+async fn a_route_pulls_what_is_asked_for() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("dir.yaml", route("dir", "/hr/", source.url(""), false))
+        .manifest(
+            "exact.yaml",
+            route("exact", "/gate/a1", source.url("other"), true),
+        )
+        .start()
+        .await?;
+    player::probe_rtsp(&node.rtsp("hr/h264"), "tcp", 2.0)
+        .await?
+        .expect(&["h264", "aac"], 2.0)?;
+    player::probe(&node.http("/streams/HR/H265.flv"), &[], 2.0)
+        .await?
+        .expect(&["hevc", "aac"], 2.0)?;
+    let seen = player::probe_rtsp(&node.rtsp("Gate/A1"), "tcp", 2.0).await?;
+    ensure!(seen.size()? == (640, 480), "{:?}", seen.size());
+    for path in [
+        "/streams/hr.flv",
+        "/streams/gate/a1/x.flv",
+        "/streams/hr/absent.flv",
+    ] {
+        let (status, text) = node.text(path).await?;
+        ensure!(status == 404, "{path}: {status} {text}");
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The README's first command: one process, from its first line to Ctrl-C.
+
+use weir_tests::{Context, Result, ensure, eventually, media_node::MediaNode, player, wait::secs};
+
+#[tokio::test]
+async fn the_demo_plays_at_once() -> Result<()> {
+    let mut node = MediaNode::standalone()
+        .default_policy()
+        .argument("--demo")
+        .start()
+        .await?;
+    for port in ["rtsp", "http", "rtmp", "webrtc"] {
+        ensure!(node.port(port) > 0, "{}", node.ready);
+    }
+    // It prints URLs that play.
+    let log = node.log();
+    let urls: Vec<&str> = log
+        .split(|c: char| c.is_whitespace() || c == '"' || c == '\'')
+        .filter(|w| w.starts_with("rtsp://") || w.starts_with("http://"))
+        .collect();
+    let rtsp = urls
+        .iter()
+        .find(|u| u.starts_with("rtsp://"))
+        .with_context(|| format!("no RTSP URL in\n{log}"))?;
+    eventually(secs(20), "the demo over RTSP", async || {
+        ensure!(
+            player::probe_rtsp(rtsp, "tcp", 2.0)
+                .await?
+                .stream("video")
+                .is_ok(),
+            "no picture"
+        );
+        Ok(())
+    })
+    .await?;
+    for form in [".flv", ".m3u8"] {
+        let url = urls
+            .iter()
+            .find(|u| u.contains(form))
+            .with_context(|| format!("no {form} URL in\n{log}"))?;
+        player::probe(url, &[], 3.0).await?.stream("video")?;
+    }
+    let page = urls
+        .iter()
+        .find(|u| u.ends_with('/'))
+        .with_context(|| format!("no page in\n{log}"))?;
+    let reply = reqwest::Client::builder()
+        .no_proxy()
+        .build()?
+        .get(*page)
+        .send()
+        .await?;
+    ensure!(
+        reply.status() == 200 && reply.text().await?.contains("<video"),
+        "{page} has no player"
+    );
+
+    let status = node.interrupt().await?;
+    ensure!(status.success(), "Ctrl-C ended it with {status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_password() -> Result<()> {
+    let node = MediaNode::standalone().without_password().start().await?;
+    let log = node.log();
+    let line = log
+        .lines()
+        .find(|l| l.to_lowercase().contains("password"))
+        .context("no password was printed")?;
+    let password = line
+        .split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c))
+        .rfind(|w| w.len() >= 16)
+        .with_context(|| format!("no password in {line:?}"))?
+        .to_owned();
+    node.login_as("admin", &password)
+        .await
+        .with_context(|| line.to_owned())?;
+
+    // The second start keeps it, and does not print it again.
+    let node = MediaNode::standalone()
+        .without_password()
+        .start_in(node.stop().await?)
+        .await?;
+    ensure!(!node.log().contains(&password), "printed again");
+    node.login_as("admin", &password).await?;
+    for known in ["admin", "password", "123456", ""] {
+        ensure!(
+            node.login_as("admin", known).await.is_err(),
+            "{known:?} is a password"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_tells_how_it_is() -> Result<()> {
+    let mut node = MediaNode::standalone().argument("--demo").start().await?;
+    for path in ["/healthz", "/readyz"] {
+        let (status, text) = node.text(path).await?;
+        ensure!(status == 200, "{path}: {status} {text}");
+    }
+    let (status, text) = node.text("/metrics").await?;
+    ensure!(status == 200, "{status}");
+    for line in text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
+        let (_, value) = line.rsplit_once(' ').with_context(|| line.to_owned())?;
+        value.parse::<f64>().with_context(|| line.to_owned())?;
+    }
+    let helped = text.lines().filter(|l| l.starts_with("# TYPE weir_")).count();
+    ensure!(helped >= 5, "few metrics:\n{text}");
+    // Labels are bounded: a stream's name, which anybody may make up, is none.
+    node.text("/streams/made-up-by-a-stranger.flv").await?;
+    ensure!(
+        !node.text("/metrics").await?.1.contains("made-up-by-a-stranger"),
+        "a label that strangers choose"
+    );
+    ensure!(node.process().is_running(), "it ended");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_its_arguments_is_said() -> Result<()> {
+    for (arguments, word) in [
+        (["standalone", "--port", "99999"].as_slice(), "port"),
+        (&["standalone", "--bind", "nowhere"], "bind"),
+        (
+            &["standalone", "--admin-password-file", "/does/not/exist"],
+            "/does/not/exist",
+        ),
+        (&["no-such-role"], "no-such-role"),
+    ] {
+        let folder = tempfile::TempDir::new()?;
+        let mut command = tokio::process::Command::new(weir_tests::setup::program("media-node")?);
+        command.args(arguments).current_dir(folder.path());
+        let (_, stderr, status) = weir_tests::process::outcome(&mut command, secs(10)).await?;
+        ensure!(
+            !status.success() && stderr.contains(word),
+            "{arguments:?}: {status}\n{stderr}"
+        );
+        ensure!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_said() -> Result<()> {
+    let first = MediaNode::standalone().start().await?;
+    let taken = first.port("rtsp");
+    let second = MediaNode::standalone().port(taken).start().await;
+    let error = format!("{:#}", second.err().context("two listen on one port")?);
+    ensure!(error.contains(&taken.to_string()), "{error}");
+    Ok(())
+}
