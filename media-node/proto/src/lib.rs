@@ -6,6 +6,7 @@
 
 pub mod media;
 pub mod mp4;
+pub mod relay;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;
