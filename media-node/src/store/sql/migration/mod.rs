@@ -1,0 +1,31 @@
+//! The schema's history, oldest first. A migration that has been released never changes.
+
+mod m0001_accounts;
+
+use super::writing;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// Names the advisory lock that PostgreSQL processes take while they migrate. Any number will do
+/// that nobody else in the same database uses.
+const LOCK: i64 = 0x0077_6569_7264_6200;
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_accounts::Migration)]
+    }
+}
+
+/// Applies what is missing, in one transaction that only one process can be in.
+pub(super) async fn apply(connections: &DatabaseConnection) -> Result<(), DbErr> {
+    let transaction = connections.begin_with_options(writing()).await?;
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        // The wait for the lock is bounded by the caller, not by the limit for queries.
+        transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    }
+    Migrator::up(&transaction, None).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,132 @@
+//! What holds on SQLite. The same and more runs against PostgreSQL in `tests/postgres.rs`.
+
+use super::accounts::{Kind, NewRefresh, NewToken, Secrets, User};
+use super::{Database, Location};
+use std::time::Duration;
+
+fn user(name: &str) -> User {
+    User {
+        name: name.into(),
+        secrets: Secrets { login_hash: "l".into(), ha1_given: "g".into(), ha1_md5: "m".into() },
+        admin: false,
+        push: String::new(),
+        pull: "/gate/*".into(),
+    }
+}
+
+fn pair(access: &str, lifetime: u64, refresh: &str, refresh_lifetime: u64) -> NewToken {
+    NewToken {
+        access_hash: access.into(),
+        access_lifetime: Duration::from_secs(lifetime),
+        refresh: Some(NewRefresh { hash: refresh.into(), lifetime: Duration::from_secs(refresh_lifetime) }),
+        kind: Kind::Session,
+    }
+}
+
+async fn open(folder: &tempfile::TempDir) -> Database {
+    Database::open(&Location::Sqlite(folder.path().join("a b?#%41.db"))).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_saved_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder).await;
+    first.save_user(&user("guard")).await.unwrap();
+    first.save_user(&User { pull: "*".into(), ..user("guard") }).await.unwrap();
+    first.close().await;
+    assert!(first.ping().await.is_err());
+
+    let second = open(&folder).await;
+    second.ping().await.unwrap();
+    assert_eq!(second.user("guard").await.unwrap().unwrap().pull, "*");
+    assert!(second.user("Guard").await.unwrap().is_none());
+    assert!(!second.has_admin().await.unwrap());
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_alone_and_uses_a_write_ahead_log() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    database.save_user(&user("guard")).await.unwrap();
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        names.push(file.file_name().into_string().unwrap());
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+    names.sort();
+    assert_eq!(names, ["a b?#%41.db", "a b?#%41.db-shm", "a b?#%41.db-wal"]);
+}
+
+#[tokio::test]
+async fn many_may_migrate_and_write_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut starts = tokio::task::JoinSet::new();
+    for n in 0..4 {
+        let location = Location::Sqlite(folder.path().join("weir.db"));
+        starts.spawn(async move {
+            let database = Database::open(&location).await.unwrap();
+            for m in 0..10 {
+                database.add_token("guard", pair(&format!("a{n}-{m}"), 60, &format!("r{n}-{m}"), 60)).await.unwrap();
+                let new = pair(&format!("b{n}-{m}"), 60, &format!("s{n}-{m}"), 60);
+                assert!(database.exchange_token(&format!("r{n}-{m}"), new).await.unwrap().is_none(), "no user");
+            }
+        });
+    }
+    while let Some(done) = starts.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_works_once_even_for_two_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    database.save_user(&user("guard")).await.unwrap();
+    database.add_token("guard", pair("a", 60, "r", 60)).await.unwrap();
+    let (one, two) = tokio::join!(
+        database.exchange_token("r", pair("a1", 60, "r1", 60)),
+        database.exchange_token("r", pair("a2", 60, "r2", 60))
+    );
+    let winners: Vec<_> = [one.unwrap(), two.unwrap()].into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    assert_eq!(winners[0].former_access_hash, "a");
+    assert!(database.token_holder("a").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn tokens_expire_and_are_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    database.save_user(&user("guard")).await.unwrap();
+    for token in [pair("dead", 0, "dead-r", 0), pair("tired", 0, "tired-r", 60), pair("live", 60, "live-r", 60)] {
+        database.add_token("guard", token).await.unwrap();
+    }
+    let view = NewToken {
+        access_hash: "view".into(),
+        access_lifetime: Duration::ZERO,
+        refresh: None,
+        kind: Kind::View,
+    };
+    database.add_token("guard", view).await.unwrap();
+    for (hash, valid) in [("dead", false), ("tired", false), ("view", false), ("live", true)] {
+        assert_eq!(database.token_holder(hash).await.unwrap().is_some(), valid, "{hash}");
+    }
+    assert!(database.exchange_token("dead-r", pair("x", 60, "y", 60)).await.unwrap().is_none());
+    assert_eq!(database.sweep_tokens().await.unwrap(), 2, "dead and view");
+    assert!(database.exchange_token("tired-r", pair("x", 60, "y", 60)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_deleted_users_token_is_still_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    database.save_user(&user("guard")).await.unwrap();
+    database.add_token("guard", pair("a", 60, "r", 60)).await.unwrap();
+    assert!(database.delete_user("guard").await.unwrap());
+    assert!(!database.delete_user("guard").await.unwrap());
+    let holder = database.token_holder("a").await.unwrap().unwrap();
+    assert_eq!((holder.name.as_str(), holder.user.is_none()), ("guard", true));
+    assert!(database.exchange_token("r", pair("x", 60, "y", 60)).await.unwrap().is_none());
+}
