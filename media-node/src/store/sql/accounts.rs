@@ -49,7 +49,9 @@ impl Kind {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::Session, Self::View].into_iter().find(|kind| kind.name() == name)
+        [Self::Session, Self::View]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
@@ -87,7 +89,10 @@ impl Database {
 
     /// Whether any administrator exists.
     pub async fn has_admin(&self) -> Result<bool, Error> {
-        let count = user::Entity::find().filter(user::Column::Admin.eq(true)).count(&self.connections).await;
+        let count = user::Entity::find()
+            .filter(user::Column::Admin.eq(true))
+            .count(&self.connections)
+            .await;
         Ok(count.map_err(|source| self.error(source))? > 0)
     }
 
@@ -116,7 +121,9 @@ impl Database {
             user::Column::Push,
             user::Column::Pull,
         ];
-        let replace = OnConflict::column(user::Column::Name).update_columns(replaced).to_owned();
+        let replace = OnConflict::column(user::Column::Name)
+            .update_columns(replaced)
+            .to_owned();
         user::Entity::insert(row)
             .on_conflict(replace)
             .exec_without_returning(&self.connections)
@@ -149,14 +156,24 @@ impl Database {
             .await
             .map_err(|source| self.error(source))?;
         Ok(found.and_then(|(token, user)| {
-            Some(Holder { name: token.user_name, kind: Kind::parse(&token.kind)?, user: user.map(User::from) })
+            Some(Holder {
+                name: token.user_name,
+                kind: Kind::parse(&token.kind)?,
+                user: user.map(User::from),
+            })
         }))
     }
 
     /// Replaces the pair that this refresh token belongs to. None, and nothing happens, when it
     /// is unknown, used, expired, or its user is gone.
-    pub async fn exchange_token(&self, refresh_hash: &str, new: NewToken) -> Result<Option<Exchanged>, Error> {
-        self.exchange(refresh_hash, new).await.map_err(|source| self.error(source))
+    pub async fn exchange_token(
+        &self,
+        refresh_hash: &str,
+        new: NewToken,
+    ) -> Result<Option<Exchanged>, Error> {
+        self.exchange(refresh_hash, new)
+            .await
+            .map_err(|source| self.error(source))
     }
 
     async fn exchange(&self, refresh_hash: &str, new: NewToken) -> Result<Option<Exchanged>, DbErr> {
@@ -171,14 +188,18 @@ impl Database {
         let Some((former, Some(user))) = found else {
             return Ok(None);
         };
-        let deleted = token::Entity::delete_by_id(&*former.access_hash).exec(&transaction).await?;
+        let deleted = token::Entity::delete_by_id(&*former.access_hash)
+            .exec(&transaction)
+            .await?;
         if deleted.rows_affected == 0 {
             // Somebody else has used the refresh token since we looked.
             return Ok(None);
         }
         insert_token(&transaction, &user.name, new, now).await?;
         transaction.commit().await?;
-        Ok(Some(Exchanged { former_access_hash: former.access_hash }))
+        Ok(Some(Exchanged {
+            former_access_hash: former.access_hash,
+        }))
     }
 
     /// Deletes the tokens that nothing can be done with any more, and tells how many.
@@ -203,7 +224,8 @@ async fn insert_token(
     token: NewToken,
     now: i64,
 ) -> Result<(), DbErr> {
-    let expiry = |lifetime: Duration| now.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
+    let expiry =
+        |lifetime: Duration| now.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
     let (refresh_hash, refresh_expires) = match token.refresh {
         Some(refresh) => (Some(refresh.hash), Some(expiry(refresh.lifetime))),
         None => (None, None),
@@ -216,7 +238,10 @@ async fn insert_token(
         user_name: Set(user_name.to_owned()),
         kind: Set(token.kind.name().to_owned()),
     };
-    token::Entity::insert(row).exec_without_returning(connection).await.map(drop)
+    token::Entity::insert(row)
+        .exec_without_returning(connection)
+        .await
+        .map(drop)
 }
 
 impl From<user::Model> for User {

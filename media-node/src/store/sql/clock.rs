@@ -13,7 +13,10 @@ pub(super) fn now(backend: DbBackend) -> SimpleExpr {
 
 /// Seconds since the Unix epoch, asked now.
 pub(super) async fn read(connection: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let ask = SelectStatement::new().expr_as(now(connection.get_database_backend()), "now").take();
+    let ask = SelectStatement::new()
+        .expr_as(now(connection.get_database_backend()), "now")
+        .take();
     let row = connection.query_one(&ask).await?;
-    row.ok_or_else(|| DbErr::RecordNotFound("the clock".into()))?.try_get("", "now")
+    row.ok_or_else(|| DbErr::RecordNotFound("the clock".into()))?
+        .try_get("", "now")
 }

@@ -41,7 +41,11 @@ pub enum Error {
 impl Error {
     pub(super) fn query(place: &str, source: DbErr) -> Self {
         let place = place.to_owned();
-        if is_away(&source) { Self::Unreachable { place, source } } else { Self::Query { place, source } }
+        if is_away(&source) {
+            Self::Unreachable { place, source }
+        } else {
+            Self::Query { place, source }
+        }
     }
 
     /// The message with its causes, for a log line.

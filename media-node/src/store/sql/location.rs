@@ -20,7 +20,9 @@ impl Location {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path.contains('?') {
-                return Err(Error::Location("sqlite: needs the path of a file and takes no options".into()));
+                return Err(Error::Location(
+                    "sqlite: needs the path of a file and takes no options".into(),
+                ));
             }
             return Ok(Self::Sqlite(path.into()));
         }
@@ -72,7 +74,9 @@ impl Location {
 fn percent_decode(text: &str) -> Option<String> {
     // A query without `=` and `+` is plain percent-encoding.
     let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    let (key, _) = url::form_urlencoded::parse(text.as_bytes()).next().unwrap_or_default();
+    let (key, _) = url::form_urlencoded::parse(text.as_bytes())
+        .next()
+        .unwrap_or_default();
     (!key.contains('\u{fffd}')).then(|| key.into_owned())
 }
 
@@ -104,7 +108,11 @@ pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }
-    let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+    let opened = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(file)?;
     opened.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 

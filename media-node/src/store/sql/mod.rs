@@ -42,13 +42,23 @@ impl Database {
     /// can't be brought up to date, for example because a newer release has changed it.
     pub async fn open(location: &Location) -> Result<Self, Error> {
         let place = location.to_string();
-        let unreachable = |source| Error::Unreachable { place: place.clone(), source };
-        let connections = sea_orm::Database::connect(options(location)?).await.map_err(unreachable)?;
+        let unreachable = |source| Error::Unreachable {
+            place: place.clone(),
+            source,
+        };
+        let connections = sea_orm::Database::connect(options(location)?)
+            .await
+            .map_err(unreachable)?;
         let migrated = tokio::time::timeout(MIGRATION, migration::apply(&connections)).await;
         match migrated {
             Ok(Ok(())) => {}
             Ok(Err(source)) => return Err(Error::Migration { place, source }),
-            Err(_) => return Err(Error::MigrationLocked { place, waited: MIGRATION }),
+            Err(_) => {
+                return Err(Error::MigrationLocked {
+                    place,
+                    waited: MIGRATION,
+                });
+            }
         }
         Ok(Self { connections, place })
     }
@@ -108,8 +118,10 @@ fn options(location: &Location) -> Result<ConnectOptions, Error> {
         .statement_timeout(STATEMENT);
     match location {
         Location::Sqlite(file) => {
-            location::make_private(file)
-                .map_err(|source| Error::File { path: file.clone(), source })?;
+            location::make_private(file).map_err(|source| Error::File {
+                path: file.clone(),
+                source,
+            })?;
             let file = file.clone();
             options.map_sqlx_sqlite_opts(move |sqlite| {
                 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};

@@ -7,7 +7,11 @@ use std::time::Duration;
 fn user(name: &str) -> User {
     User {
         name: name.into(),
-        secrets: Secrets { login_hash: "l".into(), ha1_given: "g".into(), ha1_md5: "m".into() },
+        secrets: Secrets {
+            login_hash: "l".into(),
+            ha1_given: "g".into(),
+            ha1_md5: "m".into(),
+        },
         admin: false,
         push: String::new(),
         pull: "/gate/*".into(),
@@ -18,13 +22,18 @@ fn pair(access: &str, lifetime: u64, refresh: &str, refresh_lifetime: u64) -> Ne
     NewToken {
         access_hash: access.into(),
         access_lifetime: Duration::from_secs(lifetime),
-        refresh: Some(NewRefresh { hash: refresh.into(), lifetime: Duration::from_secs(refresh_lifetime) }),
+        refresh: Some(NewRefresh {
+            hash: refresh.into(),
+            lifetime: Duration::from_secs(refresh_lifetime),
+        }),
         kind: Kind::Session,
     }
 }
 
 async fn open(folder: &tempfile::TempDir) -> Database {
-    Database::open(&Location::Sqlite(folder.path().join("a b?#%41.db"))).await.unwrap()
+    Database::open(&Location::Sqlite(folder.path().join("a b?#%41.db")))
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -32,7 +41,13 @@ async fn what_was_saved_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(&folder).await;
     first.save_user(&user("guard")).await.unwrap();
-    first.save_user(&User { pull: "*".into(), ..user("guard") }).await.unwrap();
+    first
+        .save_user(&User {
+            pull: "*".into(),
+            ..user("guard")
+        })
+        .await
+        .unwrap();
     first.close().await;
     assert!(first.ping().await.is_err());
 
@@ -53,7 +68,12 @@ async fn the_file_is_for_its_owner_alone_and_uses_a_write_ahead_log() {
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
         names.push(file.file_name().into_string().unwrap());
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+        assert_eq!(
+            file.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{:?}",
+            file.path()
+        );
     }
     names.sort();
     assert_eq!(names, ["a b?#%41.db", "a b?#%41.db-shm", "a b?#%41.db-wal"]);
@@ -68,9 +88,19 @@ async fn many_may_migrate_and_write_at_once() {
         starts.spawn(async move {
             let database = Database::open(&location).await.unwrap();
             for m in 0..10 {
-                database.add_token("guard", pair(&format!("a{n}-{m}"), 60, &format!("r{n}-{m}"), 60)).await.unwrap();
+                database
+                    .add_token("guard", pair(&format!("a{n}-{m}"), 60, &format!("r{n}-{m}"), 60))
+                    .await
+                    .unwrap();
                 let new = pair(&format!("b{n}-{m}"), 60, &format!("s{n}-{m}"), 60);
-                assert!(database.exchange_token(&format!("r{n}-{m}"), new).await.unwrap().is_none(), "no user");
+                assert!(
+                    database
+                        .exchange_token(&format!("r{n}-{m}"), new)
+                        .await
+                        .unwrap()
+                        .is_none(),
+                    "no user"
+                );
             }
         });
     }
@@ -100,7 +130,11 @@ async fn tokens_expire_and_are_swept() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder).await;
     database.save_user(&user("guard")).await.unwrap();
-    for token in [pair("dead", 0, "dead-r", 0), pair("tired", 0, "tired-r", 60), pair("live", 60, "live-r", 60)] {
+    for token in [
+        pair("dead", 0, "dead-r", 0),
+        pair("tired", 0, "tired-r", 60),
+        pair("live", 60, "live-r", 60),
+    ] {
         database.add_token("guard", token).await.unwrap();
     }
     let view = NewToken {
@@ -111,11 +145,27 @@ async fn tokens_expire_and_are_swept() {
     };
     database.add_token("guard", view).await.unwrap();
     for (hash, valid) in [("dead", false), ("tired", false), ("view", false), ("live", true)] {
-        assert_eq!(database.token_holder(hash).await.unwrap().is_some(), valid, "{hash}");
+        assert_eq!(
+            database.token_holder(hash).await.unwrap().is_some(),
+            valid,
+            "{hash}"
+        );
     }
-    assert!(database.exchange_token("dead-r", pair("x", 60, "y", 60)).await.unwrap().is_none());
+    assert!(
+        database
+            .exchange_token("dead-r", pair("x", 60, "y", 60))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(database.sweep_tokens().await.unwrap(), 2, "dead and view");
-    assert!(database.exchange_token("tired-r", pair("x", 60, "y", 60)).await.unwrap().is_some());
+    assert!(
+        database
+            .exchange_token("tired-r", pair("x", 60, "y", 60))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -128,5 +178,11 @@ async fn a_deleted_users_token_is_still_known() {
     assert!(!database.delete_user("guard").await.unwrap());
     let holder = database.token_holder("a").await.unwrap().unwrap();
     assert_eq!((holder.name.as_str(), holder.user.is_none()), ("guard", true));
-    assert!(database.exchange_token("r", pair("x", 60, "y", 60)).await.unwrap().is_none());
+    assert!(
+        database
+            .exchange_token("r", pair("x", 60, "y", 60))
+            .await
+            .unwrap()
+            .is_none()
+    );
 }

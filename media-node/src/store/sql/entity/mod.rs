@@ -1,4 +1,7 @@
 //! The tables as SeaORM sees them. What the columns mean is said here, how they are made in `migration`.
 
+// What the macros make of these types is public.
+#![allow(unreachable_pub)]
+
 pub(super) mod token;
 pub(super) mod user;

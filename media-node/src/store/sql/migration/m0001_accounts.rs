@@ -47,7 +47,13 @@ impl MigrationTrait for Migration {
         let text = |name: Users| ColumnDef::new(name).text().not_null().take();
         let users = Table::create()
             .table(Users::Table)
-            .col(ColumnDef::new(Users::Name).text().not_null().extra(collation).primary_key())
+            .col(
+                ColumnDef::new(Users::Name)
+                    .text()
+                    .not_null()
+                    .extra(collation)
+                    .primary_key(),
+            )
             .col(text(Users::LoginHash))
             .col(text(Users::Ha1Given))
             .col(text(Users::Ha1Md5))
@@ -64,7 +70,12 @@ impl MigrationTrait for Migration {
             .col(ColumnDef::new(Tokens::AccessExpires).big_integer().not_null())
             .col(ColumnDef::new(Tokens::RefreshHash).text().unique_key())
             .col(ColumnDef::new(Tokens::RefreshExpires).big_integer())
-            .col(ColumnDef::new(Tokens::UserName).text().not_null().extra(collation))
+            .col(
+                ColumnDef::new(Tokens::UserName)
+                    .text()
+                    .not_null()
+                    .extra(collation),
+            )
             .col(ColumnDef::new(Tokens::Kind).text().not_null())
             .take();
         manager.create_table(tokens).await?;

@@ -23,8 +23,12 @@ pub(super) async fn apply(connections: &DatabaseConnection) -> Result<(), DbErr>
     let transaction = connections.begin_with_options(writing()).await?;
     if transaction.get_database_backend() == DbBackend::Postgres {
         // The wait for the lock is bounded by the caller, not by the limit for queries.
-        transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
-        transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        transaction
+            .execute_unprepared("SET LOCAL statement_timeout = 0")
+            .await?;
+        transaction
+            .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
+            .await?;
     }
     Migrator::up(&transaction, None).await?;
     transaction.commit().await
