@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Longest name and password that are looked at, in bytes.
-const LONGEST: usize = 1024;
+pub(super) const LONGEST: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {

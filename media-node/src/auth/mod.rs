@@ -186,17 +186,8 @@ impl Auth {
         }
     }
 
-    /// Who gives this answer to a Digest challenge; `method` and `url` are those of the request line.
-    ///
-    /// Only the answer is checked. That the nonce in it is the one that was sent is for the
-    /// listener to check, which knows what it sent.
-    pub async fn caller_by_digest(
-        &self,
-        peer: IpAddr,
-        answer: &digest::Answer<'_>,
-        method: &str,
-        url: &str,
-    ) -> Caller {
+    /// Who answers a Digest challenge so.
+    pub async fn caller_by_digest(&self, peer: IpAddr, answer: digest::Answer<'_>) -> Caller {
         let Some(store) = &self.store else {
             return Caller::Unknown;
         };
@@ -204,11 +195,14 @@ impl Auth {
             return Caller::Throttled(wait);
         }
         let name = answer.username.to_lowercase();
+        if name.len() > login::LONGEST {
+            return Caller::Unknown;
+        }
         let ask = async || Ok(store.user(&name).await?.map(Arc::new));
         let Some(user) = self.look_up(&self.users, &name, ask).await else {
             return Caller::Unverifiable;
         };
-        let right = answer.is_right(user.as_deref().map(|user| &user.secrets), method, url);
+        let right = answer.is_right(user.as_deref().map(|user| &user.secrets));
         if let Some(user) = user.filter(|_| right) {
             return Caller::Account(Arc::new(Account::from(&*user)));
         }

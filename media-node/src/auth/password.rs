@@ -1,14 +1,12 @@
 //! Passwords as they are kept: one slow hash for logins, two Digest secrets for RTSP.
 
+use super::digest::REALM;
 use crate::store::sql::accounts::Secrets;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use md5::{Digest, Md5};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-
-/// The realm of RTSP Digest. It goes into stored secrets, so it can't be changed.
-pub(super) const REALM: &str = "ipchub";
 
 /// Hashes made at the same time, each of which takes 19 MiB and a core for some tens of milliseconds.
 const AT_ONCE: usize = 2;

@@ -121,7 +121,7 @@ impl SourcePolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refused, Rules, SourcePolicy};
+    use super::{Refused, Rules, SocketAddr, SourcePolicy};
 
     fn pool(allow: &[&str]) -> SourcePolicy {
         let rules = Rules {
@@ -228,8 +228,8 @@ mod tests {
             rules: Rules { deny, allow: vec![] },
         };
         let left = only_v4.resolve("localhost", 1).await;
-        if found.iter().any(|address| address.is_ipv4()) {
-            assert!(left.unwrap().iter().all(|address| address.is_ipv4()));
+        if found.iter().any(SocketAddr::is_ipv4) {
+            assert!(left.unwrap().iter().all(SocketAddr::is_ipv4));
         } else {
             assert!(left.is_err(), "{first}");
         }

@@ -134,11 +134,17 @@ impl Digest {
         secret: &str,
     ) -> String {
         let ha1 = md5_hex(&[&self.username, ":", realm, ":", secret]);
+        self.expected_response_of(&ha1, nonce, method, uri)
+    }
+
+    /// Like [`Self::expected_response`], for who keeps only the user's H(A1), RFC 2617 section
+    /// 3.2.2.2: the MD5 of name, realm and secret, in lower-case hexadecimal.
+    pub fn expected_response_of(&self, ha1: &str, nonce: &str, method: &str, uri: &str) -> String {
         let ha2 = md5_hex(&[method, ":", uri]);
         match &self.qop {
-            None => md5_hex(&[&ha1, ":", nonce, ":", &ha2]),
+            None => md5_hex(&[ha1, ":", nonce, ":", &ha2]),
             Some(qop) => md5_hex(&[
-                &ha1,
+                ha1,
                 ":",
                 nonce,
                 ":",

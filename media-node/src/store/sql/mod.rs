@@ -21,7 +21,7 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// Longest run of one statement on PostgreSQL.
 const STATEMENT: Duration = Duration::from_secs(10);
 /// Longest wait for another process that migrates the same database.
-const MIGRATION: Duration = Duration::from_secs(60);
+const MIGRATION: Duration = Duration::from_mins(1);
 /// How long SQLite waits for another connection's write.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 8;

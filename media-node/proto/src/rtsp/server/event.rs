@@ -113,6 +113,17 @@ impl Authorize {
         let expected = digest.expected_response(&self.realm, &self.nonce, &self.method, uri, secret);
         Some(Redacted::new(expected))
     }
+
+    /// The same for who keeps only the user's H(A1), see
+    /// [`crate::rtsp::auth::Digest::expected_response_of`].
+    pub fn expected_response_of(&self, ha1: &str) -> Option<Redacted<String>> {
+        let Some(Credentials::Digest(digest)) = &self.credentials else {
+            return None;
+        };
+        let uri = self.uri.reveal();
+        let expected = digest.expected_response_of(ha1, &self.nonce, &self.method, uri);
+        Some(Redacted::new(expected))
+    }
 }
 
 /// Why somebody may not.
