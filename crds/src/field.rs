@@ -109,12 +109,6 @@ pub(crate) fn yes() -> bool {
     true
 }
 
-/// For `skip_serializing_if`: a spec as its user wrote it has no fields that say what the default says.
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde calls
-pub(crate) fn is_false(value: &bool) -> bool {
-    !value
-}
-
 /// Name of a Kubernetes object: a DNS subdomain, RFC 1123.
 pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -11,6 +11,8 @@
 //!
 //! Here is no client and no reconciling; the crate knows neither the operator nor the media node.
 #![warn(missing_docs)]
+// Each printer column says its type; the lint takes the columns for one attribute.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod camera;
 pub mod condition;
@@ -38,6 +40,12 @@ pub use route::{Route, RouteSpec, RouteStatus};
 pub const GROUP: &str = "weir.video";
 /// The served and stored version of every kind here.
 pub const VERSION: &str = "v1alpha1";
+/// Field manager of the operator: `status.node`, `status.epoch`, the condition `Placed`, and what no node runs.
+pub const OPERATOR_MANAGER: &str = "weir-operator";
+/// Field manager of the nodes: everything else in the status of what they run.
+pub const NODE_MANAGER: &str = "weir-node";
+/// Field manager of the gateways: specs that an API call writes.
+pub const GATEWAY_MANAGER: &str = "weir-gateway";
 /// The label that names the pool an object belongs to.
 pub const POOL_LABEL: &str = "weir.video/pool";
 

@@ -63,14 +63,14 @@ pub struct RecordScheduleSpec {
     #[schemars(length(max = 64))]
     pub windows: Vec<Window>,
     /// Records round the clock.
-    #[serde(default, skip_serializing_if = "field::is_false")]
+    #[serde(default)]
     pub always: bool,
     /// Dates on which nothing is recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 366), extend("x-kubernetes-list-type" = "set"))]
     pub except_dates: Vec<Date>,
     /// Records nothing for now.
-    #[serde(default, skip_serializing_if = "field::is_false")]
+    #[serde(default)]
     pub suspend: bool,
     /// A long window is cut into recordings of this length.
     #[serde(default = "RecordScheduleSpec::default_recording_length")]

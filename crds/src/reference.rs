@@ -131,9 +131,8 @@ fn fields(schema: &Value, prefix: &str, out: &mut String) {
         let path = format!("{prefix}{name}");
         let default = match &field["default"] {
             Value::Null if required.contains(&name.as_str()) => "required".into(),
-            Value::Null => String::new(),
-            // Its fields have their defaults in rows of their own.
-            Value::Object(_) => String::new(),
+            // The fields of an object have their defaults in rows of their own.
+            Value::Null | Value::Object(_) => String::new(),
             Value::Array(items) => items.iter().map(code).collect::<Vec<_>>().join(" "),
             value => code(value),
         };
@@ -153,7 +152,10 @@ fn type_of(schema: &Value) -> String {
     let name = schema["type"].as_str().unwrap_or("any");
     match name {
         "array" => format!("list of {}", type_of(&schema["items"])),
-        "object" if schema["additionalProperties"].is_object() => "map of strings".into(),
+        "object" if schema["additionalProperties"].is_object() => {
+            format!("map of {}", type_of(&schema["additionalProperties"]))
+        }
+        "any" if schema["x-kubernetes-int-or-string"] == true => "integer or string".into(),
         "string" if schema["format"] == "date-time" => "time".into(),
         "string" if schema["enum"].is_array() => schema["enum"]
             .as_array()

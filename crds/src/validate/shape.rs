@@ -25,6 +25,7 @@ pub(super) const KEYWORDS: &[&str] = &[
     "required",
     "title",
     "type",
+    "x-kubernetes-int-or-string",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-list-type",
     "x-kubernetes-map-type",
@@ -93,14 +94,20 @@ fn walk(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) 
         problems.push(Problem {
             field: path.into(),
             message,
-        })
+        });
     };
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     let too_many = |key: &str, n: usize| bound(key).filter(|max| n as f64 > *max);
     let too_few = |key: &str, n: usize| bound(key).filter(|min| (n as f64) < *min);
 
-    let type_ = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let either = schema.get("x-kubernetes-int-or-string").and_then(Value::as_bool) == Some(true);
+    let type_ = if either {
+        "integer or string"
+    } else {
+        schema.get("type").and_then(Value::as_str).unwrap_or_default()
+    };
     let fits = match type_ {
+        "integer or string" => value.is_i64() || value.is_u64() || value.is_string(),
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),

@@ -41,7 +41,7 @@ fn the_schemas_have_no_keyword_that_is_not_carried_out() {
             assert!(shape::KEYWORDS.contains(&key.as_str()), "{at}: {key}");
             match (key.as_str(), value) {
                 ("properties", Value::Object(all)) => {
-                    all.iter().for_each(|(k, v)| visit(v, &format!("{at}.{k}")))
+                    all.iter().for_each(|(k, v)| visit(v, &format!("{at}.{k}")));
                 }
                 ("items" | "additionalProperties", value) => visit(value, &format!("{at}[]")),
                 _ => {}
@@ -50,6 +50,25 @@ fn the_schemas_have_no_keyword_that_is_not_carried_out() {
     }
     for (kind, Kind { schema, .. }) in &Validator::new().kinds {
         visit(schema, kind);
+    }
+}
+
+#[test]
+fn no_item_of_a_list_has_a_default() {
+    fn visit(schema: &Value, at: &str, in_list: bool) {
+        assert!(
+            !(in_list && schema.get("default").is_some()),
+            "{at}: applying it twice would be a change"
+        );
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            visit(field, &format!("{at}.{name}"), in_list);
+        }
+        if let Some(items) = schema.get("items") {
+            visit(items, &format!("{at}[]"), true);
+        }
+    }
+    for (kind, Kind { schema, .. }) in &Validator::new().kinds {
+        visit(&schema["properties"]["spec"], kind, false);
     }
 }
 
