@@ -4,6 +4,7 @@
 //! drives a protocol passes bytes and the time in, and takes bytes and events out. That is why
 //! this crate compiles and tests in seconds, and why every parser in it can be fuzzed.
 
+pub mod flv;
 pub mod media;
 pub mod mp4;
 pub mod relay;

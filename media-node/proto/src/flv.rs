@@ -1,0 +1,26 @@
+//! FLV (Adobe Flash Video File Format Specification 10.1, annex E), as HTTP-FLV and RTMP carry it:
+//! H.264, H.265 and AAC. Chunking for HTTP or RTMP is not done here.
+//!
+//! ```text
+//! file    "FLV" 1 flags u8, header bytes u32 = 9, PreviousTagSize0 u32 = 0, tags
+//! tag     type u8, body bytes u24, timestamp u24 then its top u8, stream id u24 = 0,
+//!         body, PreviousTagSize u32 = 11 + body bytes
+//! ```
+
+mod body;
+mod metadata;
+mod muxer;
+
+pub use body::{Bodies, H265Dialect, TagKind};
+pub use muxer::Muxer;
+
+use crate::media::Codec;
+
+/// Whether a track of this codec finds a place in FLV; others are left out.
+pub const fn carries(codec: Codec) -> bool {
+    match codec {
+        Codec::H264 | Codec::H265 | Codec::Aac => true,
+        // The format has numbers for A-law and µ-law, but no player in a browser takes them.
+        Codec::G711 => false,
+    }
+}
