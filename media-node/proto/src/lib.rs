@@ -7,12 +7,13 @@
 pub mod flv;
 pub mod media;
 pub mod mp4;
+pub mod mpegts;
 pub mod relay;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;
+#[doc(hidden)]
+pub mod testing;
 
 mod redacted;
 pub use redacted::Redacted;
-#[doc(hidden)]
-pub mod testing;
