@@ -5,6 +5,7 @@
 //! this crate compiles and tests in seconds, and why every parser in it can be fuzzed.
 
 pub mod flv;
+pub mod fmp4;
 pub mod media;
 pub mod mp4;
 pub mod mpegts;

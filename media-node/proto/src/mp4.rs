@@ -19,6 +19,9 @@ pub use finder::MoovFinder;
 pub use index::{Index, Sample, Track};
 pub use unpacker::Unpacker;
 
+#[cfg(test)]
+pub(crate) use sample_entry::parse as sample_entry;
+
 use std::fmt;
 
 /// Larger `moov` boxes are refused: this one indexes days of video.

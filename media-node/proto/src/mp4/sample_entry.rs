@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 /// What is needed to turn samples into access units, beyond the codec parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Description {
+pub(crate) struct Description {
     /// Bytes of the length before each NAL unit; 0 for audio.
     pub(super) length_size: u8,
     /// Parameter sets that go before every keyframe, beyond those of the codec parameters.
@@ -16,7 +16,7 @@ pub(super) struct Description {
 }
 
 /// The first sample entry; the inner error is its type, when no codec known here.
-pub(super) fn parse(stsd: Bytes) -> Result<Result<(CodecParameters, Description), FourCc>, Error> {
+pub(crate) fn parse(stsd: Bytes) -> Result<Result<(CodecParameters, Description), FourCc>, Error> {
     const STSD: FourCc = FourCc(*b"stsd");
     let (mut fields, _) = Fields::full(*b"stsd", stsd)?;
     fields.u32()?; // entry_count

@@ -551,7 +551,9 @@ fn digest_wrong_then_right_on_one_connection() {
     assert_eq!(expected.reveal(), &response);
     assert_ne!(authorize.expected_response("other").unwrap().reveal(), &response);
     // MD5 of admin:ipchub:secret.
-    let by_ha1 = authorize.expected_response_of("e81a8df8cf8b31f7a85488608ff291c7").unwrap();
+    let by_ha1 = authorize
+        .expected_response_of("e81a8df8cf8b31f7a85488608ff291c7")
+        .unwrap();
     assert_eq!(by_ha1.reveal(), &response);
     assert!(matches!(session.allow(&mut out), Event::Describe { path } if path == "/room"));
     session.describe("", &tracks(), &mut out);
