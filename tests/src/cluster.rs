@@ -1,1 +1,500 @@
-//! Later.
+//! A Kubernetes cluster as a user has it: kubectl, helm, and a namespace of the test's own. `with-cluster` starts the
+//! cluster and installs the chart; here is what a test does in it.
+
+use std::{
+    fs,
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    process::ExitStatus,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::FutureExt;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::{
+    camera::{Auth, Camera, Make},
+    eventually, process,
+    wait::secs,
+};
+
+/// The namespace that the chart is installed in, and the release's name.
+pub const RELEASE: &str = "weir";
+/// The pool that `with_namespace` makes.
+pub const POOL: &str = "media";
+/// The password of `admin` in the pools that tests make. It may show up nowhere but in its Secret.
+pub const ADMIN_PASSWORD: &str = "canary-pool-3jHs";
+/// This machine as pods see it: where cameras listen.
+pub const MACHINE: &str = "10.99.0.1";
+
+/// Variables by which `with-cluster` tells its children about the cluster.
+pub mod variable {
+    /// The administrator's kubeconfig. Set it by hand to use a cluster of your own.
+    pub const KUBECONFIG: &str = "WEIR_TEST_KUBECONFIG";
+    /// The folder of `kubectl` and `helm`.
+    pub const PROGRAMS: &str = "WEIR_TEST_CLUSTER_PROGRAMS";
+    /// The folder of the test cluster's files; unset when the cluster is not ours.
+    pub const FILES: &str = "WEIR_TEST_CLUSTER_FILES";
+    /// This machine's address as pods see it.
+    pub const MACHINE: &str = "WEIR_TEST_MACHINE";
+    /// URL of the PostgreSQL server, without a database's name.
+    pub const DATABASE: &str = "WEIR_TEST_DATABASE";
+    /// The image of the media node, and the same image under a second name.
+    pub const IMAGE: &str = "WEIR_TEST_IMAGE";
+    /// See `IMAGE`.
+    pub const OTHER_IMAGE: &str = "WEIR_TEST_OTHER_IMAGE";
+}
+
+/// The cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    kubeconfig: PathBuf,
+    programs: Option<PathBuf>,
+}
+
+impl Cluster {
+    /// The cluster that `with-cluster` has started, or that `WEIR_TEST_KUBECONFIG` names.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn connect() -> Result<Self> {
+        let kubeconfig = std::env::var_os(variable::KUBECONFIG).context("no cluster: run `just e2e`")?;
+        Ok(Self {
+            kubeconfig: kubeconfig.into(),
+            programs: std::env::var_os(variable::PROGRAMS).map(PathBuf::from),
+        })
+    }
+
+    /// The cluster of a kubeconfig, with `kubectl` and `helm` from a folder.
+    pub fn new(kubeconfig: PathBuf, programs: Option<PathBuf>) -> Self {
+        Self { kubeconfig, programs }
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = match &self.programs {
+            Some(folder) => Command::new(folder.join(name)),
+            None => Command::new(name),
+        };
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
+    /// Runs kubectl and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        process::output(self.program("kubectl").args(arguments), secs(150)).await
+    }
+
+    /// Runs kubectl and returns stdout, stderr and how it ended, whatever that was.
+    ///
+    /// # Errors
+    /// When it hangs.
+    pub async fn try_kubectl(&self, arguments: &[&str]) -> Result<(String, String, ExitStatus)> {
+        process::outcome(self.program("kubectl").args(arguments), secs(150)).await
+    }
+
+    /// Runs helm and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub async fn helm(&self, arguments: &[&str]) -> Result<String> {
+        let home = tempfile::TempDir::new()?;
+        let mut command = self.program("helm");
+        command.args(arguments);
+        for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(name, home.path());
+        }
+        process::output(&mut command, secs(300)).await
+    }
+
+    /// `kubectl get` as JSON.
+    ///
+    /// # Errors
+    /// When there is no such thing.
+    pub async fn get(&self, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["get", "-o", "json"];
+        all.extend(arguments);
+        Ok(serde_json::from_str(&self.kubectl(&all).await?)?)
+    }
+}
+
+/// A namespace of a test, with a MediaPool in it.
+pub struct Namespace {
+    /// Its cluster.
+    pub cluster: Cluster,
+    /// Its name.
+    pub name: String,
+    files: tempfile::TempDir,
+    applied: AtomicU32,
+}
+
+/// What a pool is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// How many nodes.
+    pub nodes: u32,
+    /// How many gateways; for more than one, a database is made.
+    pub gateways: u32,
+    /// Whether anybody may view.
+    pub anonymous: bool,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            gateways: 1,
+            anonymous: true,
+        }
+    }
+}
+
+/// Makes a namespace with a pool that is ready, calls `test` with it, and removes all of it again. When the test fails,
+/// it prints what a person would look at.
+///
+/// # Errors
+/// The test's; or when the namespace does not go away, which means that something of ours holds it.
+pub async fn with_namespace<F>(pool: Pool, test: F) -> Result<()>
+where
+    F: AsyncFnOnce(&Namespace) -> Result<()>,
+{
+    let ns = Namespace::create(Cluster::connect()?).await?;
+    let run = async {
+        ns.start_pool(pool).await?;
+        test(&ns).await
+    };
+    let result = AssertUnwindSafe(run).catch_unwind().await;
+    if !matches!(result, Ok(Ok(()))) {
+        ns.report().await;
+    }
+    let removed = ns.remove().await;
+    match result {
+        Ok(Ok(())) => removed,
+        Ok(Err(e)) => Err(e),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+impl Namespace {
+    async fn create(cluster: Cluster) -> Result<Self> {
+        let files = tempfile::TempDir::with_prefix("weir-e2e-")?;
+        let random = files
+            .path()
+            .file_name()
+            .context("a name")?
+            .to_string_lossy()
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        let name = format!("e2e-{}", random.to_lowercase().trim_start_matches("weire2e"));
+        let ns = Self {
+            cluster,
+            name,
+            files,
+            applied: AtomicU32::new(0),
+        };
+        // Pods of ours keep to the strictest of Kubernetes' three levels.
+        ns.apply(&format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {}\n  labels: {{pod-security.kubernetes.io/enforce: restricted}}\n",
+            ns.name
+        ))
+        .await?;
+        Ok(ns)
+    }
+
+    async fn start_pool(&self, pool: Pool) -> Result<()> {
+        self.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {POOL}-auth}}\nstringData: {{username: admin, password: {ADMIN_PASSWORD}, relay: canary-relay-9dKe}}\n"
+        ))
+        .await?;
+        let mut database = "";
+        if pool.gateways > 1 {
+            let url = std::env::var(variable::DATABASE).context("several gateways need a database")?;
+            let name = self.name.replace('-', "_");
+            let mut psql = Command::new("psql");
+            psql.args([
+                &format!("{url}/postgres"),
+                "-c",
+                &format!("CREATE DATABASE {name}"),
+            ]);
+            process::output(&mut psql, secs(20)).await?;
+            self.apply(&format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: database}}\nstringData: {{url: \"{url}/{name}\"}}\n"
+            ))
+            .await?;
+            database = "  database: {secretName: database}\n";
+        }
+        self.apply(&format!(
+            "apiVersion: weir.video/v1alpha1\nkind: MediaPool\nmetadata: {{name: {POOL}}}\nspec:\n  nodes: {{replicas: {}}}\n  gateways: {{replicas: {}}}\n  access: {{anonymousView: {}}}\n{database}",
+            pool.nodes, pool.gateways, pool.anonymous
+        ))
+        .await?;
+        self.wait(&format!("mediapool/{POOL}"), "Ready", secs(90)).await
+    }
+
+    /// Runs kubectl in the namespace.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let mut all = vec!["--namespace", &self.name];
+        all.extend(arguments);
+        self.cluster.kubectl(&all).await
+    }
+
+    /// `kubectl get` as JSON.
+    ///
+    /// # Errors
+    /// When there is no such thing.
+    pub async fn get(&self, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["--namespace", &self.name];
+        all.extend(arguments);
+        self.cluster.get(&all).await
+    }
+
+    fn file(&self, text: &str) -> Result<String> {
+        let number = self.applied.fetch_add(1, Ordering::Relaxed);
+        let file = self.files.path().join(format!("{number}.yaml"));
+        fs::write(&file, text)?;
+        Ok(file.to_string_lossy().into_owned())
+    }
+
+    /// `kubectl apply` of a manifest.
+    ///
+    /// # Errors
+    /// When it is refused, with the words of the API server.
+    pub async fn apply(&self, text: &str) -> Result<String> {
+        let file = self.file(text)?;
+        self.kubectl(&["apply", "-f", &file]).await
+    }
+
+    /// What `kubectl apply` says when it is refused.
+    ///
+    /// # Errors
+    /// When it is accepted.
+    pub async fn refused(&self, text: &str) -> Result<String> {
+        let file = self.file(text)?;
+        let arguments = [
+            "--namespace",
+            &self.name,
+            "apply",
+            "--dry-run=server",
+            "-f",
+            &file,
+        ];
+        let (stdout, stderr, status) = self.cluster.try_kubectl(&arguments).await?;
+        ensure!(!status.success(), "it is accepted: {stdout}");
+        Ok(stderr)
+    }
+
+    /// `kubectl wait --for=condition=…`.
+    ///
+    /// # Errors
+    /// When it is not so within `limit`: with the object as `describe` shows it.
+    pub async fn wait(&self, object: &str, condition: &str, limit: Duration) -> Result<()> {
+        let (condition, limit) = (
+            format!("--for=condition={condition}"),
+            format!("--timeout={}s", limit.as_secs()),
+        );
+        if let Err(e) = self.kubectl(&["wait", &condition, &limit, object]).await {
+            let described = self.kubectl(&["describe", object]).await.unwrap_or_default();
+            bail!("{e:#}\n{described}");
+        }
+        Ok(())
+    }
+
+    /// Waits until a camera is ready.
+    ///
+    /// # Errors
+    /// When it is not within a minute.
+    pub async fn until_ready(&self, camera: &str) -> Result<()> {
+        self.wait(&format!("camera/{camera}"), "Ready", secs(60)).await
+    }
+
+    /// A condition of an object, as `{"status":…, "reason":…, "message":…}`.
+    ///
+    /// # Errors
+    /// When it has none of that type.
+    pub async fn condition(&self, object: &str, kind: &str) -> Result<Value> {
+        let value = self.get(&[object]).await?;
+        let conditions = value["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = conditions.iter().find(|c| c["type"] == kind).cloned();
+        found.with_context(|| format!("{object} has no condition {kind}: {}", value["status"]))
+    }
+
+    /// Waits until a condition has that status and reason.
+    ///
+    /// # Errors
+    /// When it has not within a minute.
+    pub async fn until_condition(
+        &self,
+        object: &str,
+        kind: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<Value> {
+        eventually(
+            secs(60),
+            &format!("{object} to be {kind}={status}, {reason}"),
+            async || {
+                let condition = self.condition(object, kind).await?;
+                ensure!(
+                    condition["status"] == status && condition["reason"] == reason,
+                    "{condition}"
+                );
+                Ok(condition)
+            },
+        )
+        .await
+    }
+
+    /// The node that runs a camera.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn node_of(&self, camera: &str) -> Result<String> {
+        let camera = self.get(&["camera", camera]).await?;
+        Ok(camera["status"]["node"]
+            .as_str()
+            .context("it is not placed")?
+            .to_owned())
+    }
+
+    /// The names of the pods of a component, `node` or `gateway`, that are not on their way out.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub async fn pods(&self, component: &str) -> Result<Vec<String>> {
+        let label = format!("app.kubernetes.io/component={component}");
+        let list = self.get(&["pods", "-l", &label]).await?;
+        let pods = list["items"].as_array().cloned().unwrap_or_default();
+        let here = pods
+            .iter()
+            .filter(|p| p["metadata"]["deletionTimestamp"].is_null());
+        Ok(here
+            .filter_map(|p| p["metadata"]["name"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    async fn gateway(&self, port: &str) -> Result<String> {
+        let service = self.get(&["service", &format!("{POOL}-gateway")]).await?;
+        let ip = service["spec"]["clusterIP"].as_str().context("an address")?;
+        let ports = service["spec"]["ports"].as_array().context("ports")?;
+        let found = ports
+            .iter()
+            .find(|p| p["name"] == port)
+            .with_context(|| format!("no port {port}"))?;
+        Ok(format!("{ip}:{}", found["port"]))
+    }
+
+    /// A stream's URL at the gateways' Service, over RTSP.
+    ///
+    /// # Errors
+    /// When there is no Service.
+    pub async fn rtsp(&self, path: &str) -> Result<String> {
+        Ok(format!("rtsp://{}/{path}", self.gateway("rtsp").await?))
+    }
+
+    /// A URL at the gateways' Service; `path` begins with a slash.
+    ///
+    /// # Errors
+    /// When there is no Service.
+    pub async fn http(&self, path: &str) -> Result<String> {
+        Ok(format!("http://{}{path}", self.gateway("http").await?))
+    }
+
+    /// All that the containers of the namespace have logged.
+    pub async fn logs(&self) -> String {
+        let label = "app.kubernetes.io/name=weir";
+        let arguments = [
+            "logs",
+            "-l",
+            label,
+            "--all-containers",
+            "--prefix",
+            "--tail=-1",
+            "--max-log-requests=50",
+        ];
+        self.kubectl(&arguments).await.unwrap_or_default()
+    }
+
+    async fn report(&self) {
+        eprintln!("--- namespace {}", self.name);
+        let tail = "app.kubernetes.io/name=weir";
+        for arguments in [
+            [
+                "get",
+                "mediapools,cameras,routes,pods,services",
+                "-o",
+                "wide",
+                "",
+                "",
+            ]
+            .as_slice(),
+            &["describe", "cameras,mediapools"],
+            &["get", "events", "--sort-by=.lastTimestamp"],
+            &[
+                "logs",
+                "-l",
+                tail,
+                "--all-containers",
+                "--prefix",
+                "--tail=40",
+                "--max-log-requests=50",
+            ],
+        ] {
+            let arguments: Vec<_> = arguments.iter().copied().filter(|a| !a.is_empty()).collect();
+            eprintln!("--- kubectl {}", arguments.join(" "));
+            match self.kubectl(&arguments).await {
+                Ok(text) => eprintln!("{text}"),
+                Err(e) => eprintln!("{e:#}"),
+            }
+        }
+        let arguments = [
+            "logs",
+            "-n",
+            RELEASE,
+            "-l",
+            "app.kubernetes.io/component=operator",
+            "--tail=60",
+        ];
+        eprintln!(
+            "--- the operator\n{}",
+            self.cluster.kubectl(&arguments).await.unwrap_or_default()
+        );
+    }
+
+    async fn remove(&self) -> Result<()> {
+        let gone = self
+            .cluster
+            .kubectl(&["delete", "namespace", &self.name, "--timeout=90s"])
+            .await;
+        if gone.is_err() {
+            let rest = self
+                .kubectl(&[
+                    "get",
+                    "all,cameras,mediapools,routes,rooms,recordschedules",
+                    "-o",
+                    "yaml",
+                ])
+                .await;
+            eprintln!("--- what keeps the namespace\n{}", rest.unwrap_or_default());
+        }
+        gone.map(drop).context("remove the namespace")
+    }
+}
+
+/// Starts a camera that pods can reach.
+///
+/// # Errors
+/// When it does not start.
+pub async fn camera(make: Make, auth: Auth) -> Result<Camera> {
+    let machine = std::env::var(variable::MACHINE).unwrap_or_else(|_| MACHINE.to_owned());
+    Camera::start_at(make, auth, &machine, 0).await
+}

@@ -17,6 +17,7 @@
 
 pub mod browser;
 pub mod camera;
+pub mod cluster;
 
 pub mod manifest;
 pub mod media_node;

@@ -1,0 +1,266 @@
+//! `with-cluster COMMAND…` runs a command with a Kubernetes cluster in which Weir is installed, and leaves nothing behind.
+//!
+//! It starts `tests/cluster` with two nodes, makes images of the programs that `cargo build` left, loads them, starts a
+//! PostgreSQL, and installs the chart. `WEIR_TEST_KUBECONFIG` names another cluster to use; then `WEIR_TEST_IMAGE` and
+//! `WEIR_TEST_OPERATOR_IMAGE` name images that it can pull, `WEIR_TEST_MACHINE` is this machine's address as its pods see it,
+//! and `WEIR_TEST_DATABASE` a PostgreSQL server.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    pin::pin,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
+use tempfile::TempDir;
+use tokio::{process::Command, signal::unix};
+use weir_tests::{
+    cluster::{Cluster, MACHINE, RELEASE, variable},
+    process::{self, Process},
+    setup,
+    wait::secs,
+};
+
+const IMAGE: &str = "localhost/weir-media-node:e2e";
+const OTHER_IMAGE: &str = "localhost/weir-media-node:e2e-next";
+const OPERATOR_IMAGE: &str = "localhost/weir-operator:e2e";
+
+/// What runs for the command, and what tells it so.
+struct Stage {
+    cluster: Cluster,
+    images: Images,
+    variables: Vec<(&'static str, OsString)>,
+    /// The database, and the folder of the images and its files; none when the cluster is not ours.
+    own: Option<(Process, TempDir)>,
+}
+
+struct Images {
+    operator: String,
+    media_node: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let words: Vec<OsString> = env::args_os().skip(1).collect();
+    let Some((program, arguments)) = words.split_first() else {
+        bail!("usage: with-cluster COMMAND…");
+    };
+    // A machine holds one such cluster.
+    let lock = File::create(env::temp_dir().join("weir-testcluster.lock"))?;
+    tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock)).await??;
+
+    // Signals are watched before anything starts, so that none can leave it behind.
+    let mut end = pin!(signalled()?);
+    let folder = TempDir::with_prefix("weir-cluster-")?;
+    let files = PathBuf::from("/var/tmp/testcluster");
+    let result = async {
+        let stage = tokio::select! {
+            stage = start(folder, &files) => stage?,
+            () = &mut end => bail!("ended by a signal"),
+        };
+        println!("cluster: ready, runs {}", program.display());
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(stage.variables.iter().map(|(k, v)| (k, v)))
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("run {}", program.display()))?;
+        let status = tokio::select! {
+            status = child.wait() => status?,
+            () = &mut end => {
+                // The tests end their own processes, if they are asked to.
+                if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
+                    kill_process(pid, Signal::TERM)?;
+                }
+                tokio::time::timeout(secs(20), child.wait()).await??
+            }
+        };
+        if !status.success() {
+            report(&stage.cluster).await;
+        }
+        if let Some((mut database, folder)) = stage.own {
+            database.stop(secs(20)).await?;
+            drop(folder);
+        }
+        Ok(ExitCode::from(u8::from(!status.success())))
+    }
+    .await;
+    if env::var_os(variable::KUBECONFIG).is_none() {
+        down(&files).await?;
+    }
+    result
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+fn signalled() -> Result<impl Future<Output = ()>> {
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Starts or finds the cluster, and installs the chart.
+async fn start(folder: TempDir, files: &Path) -> Result<Stage> {
+    let stage = match env::var_os(variable::KUBECONFIG) {
+        Some(kubeconfig) => theirs(kubeconfig.into())?,
+        None => ours(folder, files).await?,
+    };
+    install(&stage).await?;
+    Ok(stage)
+}
+
+fn theirs(kubeconfig: PathBuf) -> Result<Stage> {
+    let name = |variable: &str| {
+        env::var(variable).with_context(|| format!("{variable} is needed with a cluster of your own"))
+    };
+    Ok(Stage {
+        cluster: Cluster::new(kubeconfig, None),
+        images: Images {
+            operator: name("WEIR_TEST_OPERATOR_IMAGE")?,
+            media_node: name(variable::IMAGE)?,
+        },
+        variables: Vec::new(),
+        own: None,
+    })
+}
+
+async fn ours(folder: TempDir, files: &Path) -> Result<Stage> {
+    let programs = setup::part("cluster").await?;
+    let testcluster = programs.join("testcluster");
+    let mut up = Command::new(&testcluster);
+    up.arg("up").arg("-dir").arg(files).args(["-nodes", "2"]);
+    print!("{}", process::output(&mut up, secs(180)).await?);
+    let kubeconfig = files.join("pki/admin.kubeconfig");
+
+    let mut make = Command::new(setup::sources().join("image"));
+    make.arg(folder.path())
+        .arg(setup::program("media-node")?.parent().context("a folder")?);
+    make.args([OPERATOR_IMAGE, IMAGE, OTHER_IMAGE]);
+    process::output(&mut make, secs(180)).await?;
+    let mut load = Command::new(&testcluster);
+    load.arg("load");
+    for entry in fs::read_dir(folder.path())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "tar") {
+            load.arg(path);
+        }
+    }
+    process::output(&mut load, secs(180)).await?;
+    println!("cluster: images loaded");
+
+    let (database, url) = database(folder.path()).await?;
+    let variables = vec![
+        (variable::KUBECONFIG, kubeconfig.clone().into()),
+        (variable::PROGRAMS, programs.clone().into()),
+        (variable::FILES, files.into()),
+        (variable::MACHINE, MACHINE.into()),
+        (variable::DATABASE, url.into()),
+        (variable::IMAGE, IMAGE.into()),
+        (variable::OTHER_IMAGE, OTHER_IMAGE.into()),
+    ];
+    Ok(Stage {
+        cluster: Cluster::new(kubeconfig, Some(programs)),
+        images: Images {
+            operator: OPERATOR_IMAGE.to_owned(),
+            media_node: IMAGE.to_owned(),
+        },
+        variables,
+        own: Some((database, folder)),
+    })
+}
+
+/// Starts Debian's PostgreSQL where pods reach it, with its files in the folder.
+async fn database(folder: &Path) -> Result<(Process, String)> {
+    let data = folder.join("postgresql");
+    let port = weir_tests::camera::free_port(MACHINE)?;
+    let mut command = Command::new(setup::sources().join("postgresql"));
+    command.arg(&data).arg(MACHINE).arg(port.to_string());
+    let mut database = Process::start("postgresql", &mut command)?;
+    database.ready(secs(60)).await?;
+    Ok((
+        database,
+        format!("postgresql://weir:canary-database-6tBn@{MACHINE}:{port}"),
+    ))
+}
+
+async fn install(stage: &Stage) -> Result<()> {
+    let chart = setup::root().join("charts/weir");
+    let chart = chart.to_string_lossy();
+    let (operator, media_node) = (
+        format!("operator.image={}", stage.images.operator),
+        format!("mediaPool.image={}", stage.images.media_node),
+    );
+    let out = stage
+        .cluster
+        .helm(&[
+            "install",
+            RELEASE,
+            &chart,
+            "--namespace",
+            RELEASE,
+            "--create-namespace",
+            "--wait",
+            "--timeout",
+            "180s",
+            "--set",
+            &operator,
+            "--set",
+            &media_node,
+        ])
+        .await;
+    if out.is_err() {
+        report(&stage.cluster).await;
+    }
+    out.map(drop).context("install the chart")
+}
+
+async fn report(cluster: &Cluster) {
+    for arguments in [
+        [
+            "get",
+            "pods,deployments,statefulsets,mediapools,cameras",
+            "-A",
+            "-o",
+            "wide",
+        ]
+        .as_slice(),
+        &["get", "events", "-A", "--sort-by=.lastTimestamp"],
+        &["describe", "pods", "-n", RELEASE],
+        &[
+            "logs",
+            "-n",
+            RELEASE,
+            "-l",
+            "app.kubernetes.io/name=weir",
+            "--tail=100",
+            "--prefix",
+            "--all-containers",
+        ],
+    ] {
+        eprintln!("--- kubectl {}", arguments.join(" "));
+        match cluster.kubectl(arguments).await {
+            Ok(text) => eprintln!("{text}"),
+            Err(e) => eprintln!("{e:#}"),
+        }
+    }
+}
+
+async fn down(files: &Path) -> Result<()> {
+    let mut down = Command::new(setup::part("cluster").await?.join("testcluster"));
+    down.arg("down").arg("-dir").arg(files);
+    process::output(&mut down, secs(120)).await?;
+    Ok(())
+}
