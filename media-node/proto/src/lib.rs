@@ -6,6 +6,7 @@
 
 pub mod flv;
 pub mod fmp4;
+pub mod hls;
 pub mod media;
 pub mod mp4;
 pub mod mpegts;

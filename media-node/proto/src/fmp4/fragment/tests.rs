@@ -16,7 +16,7 @@ fn children(mut data: &[u8]) -> Vec<([u8; 4], &[u8])> {
     found
 }
 
-fn child<'a>(data: &'a [u8], kind: [u8; 4]) -> &'a [u8] {
+fn child(data: &[u8], kind: [u8; 4]) -> &[u8] {
     children(data)
         .into_iter()
         .find(|(found, _)| *found == kind)
