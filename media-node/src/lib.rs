@@ -1,5 +1,6 @@
 //! The media node: ingests, relays and serves streams. One binary, three roles.
 
+pub mod api;
 pub mod auth;
 pub mod hub;
 pub mod ingest;

@@ -48,10 +48,11 @@ impl Location {
             Self::Postgres(url) => url.clone(),
         };
         let mut password = match url.password() {
-            Some(password) => Some(
-                percent_decode(password)
-                    .ok_or_else(|| Error::Location("the password is not percent-encoded UTF-8".into()))?,
-            ),
+            Some(password) => {
+                let decoded = percent_encoding::percent_decode_str(password).decode_utf8();
+                let wrong = |_| Error::Location("the password is not percent-encoded UTF-8".into());
+                Some(decoded.map_err(wrong)?.into_owned())
+            }
             None => None,
         };
         let wrong = |()| Error::Location("the password can't be split off".into());
@@ -69,15 +70,6 @@ impl Location {
         }
         Ok((url.into(), password))
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    // A query without `=` and `+` is plain percent-encoding.
-    let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    let (key, _) = url::form_urlencoded::parse(text.as_bytes())
-        .next()
-        .unwrap_or_default();
-    (!key.contains('\u{fffd}')).then(|| key.into_owned())
 }
 
 impl fmt::Display for Location {

@@ -1,0 +1,90 @@
+//! `POST /api/v1/login` and `GET /api/v1/refreshtoken`.
+
+use super::super::Api;
+use super::super::error::Error;
+use super::{store_failed, wire};
+use crate::auth::{LoginError, TokenPair};
+use axum::response::Response;
+use serde_json::Value;
+use std::net::IpAddr;
+use weir_proto::Redacted;
+
+pub(super) async fn login(api: &Api, peer: IpAddr, body: &[u8]) -> Result<Response, Error> {
+    let (name, password) = credentials(body).ok_or(Error::NoCredentials)?;
+    match api.auth.login(peer, &name, password.reveal()).await {
+        Ok(pair) => Ok(reply(&pair)),
+        Err(LoginError::Store(error)) => Err(store_failed(&error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn refresh(api: &Api, token: Option<&str>) -> Result<Response, Error> {
+    let refreshed = api.auth.refresh(token.unwrap_or_default()).await;
+    let pair = refreshed
+        .map_err(|error| store_failed(&error))?
+        .ok_or(Error::InvalidToken)?;
+    Ok(reply(&pair))
+}
+
+fn reply(pair: &TokenPair) -> Response {
+    wire::json(&wire::TokenPair {
+        access_token: pair.access.reveal(),
+        refresh_token: pair.refresh.reveal(),
+    })
+}
+
+/// Name and password, each empty if missing. None when this is no JSON object, or one of them no
+/// string. Keys in any case; what follows the object is ignored.
+fn credentials(body: &[u8]) -> Option<(String, Redacted<String>)> {
+    let first = serde_json::Deserializer::from_slice(body)
+        .into_iter::<Value>()
+        .next()?
+        .ok()?;
+    let (mut name, mut password) = (String::new(), String::new());
+    for (key, value) in first.as_object()? {
+        let place = match key.to_lowercase().as_str() {
+            "username" => &mut name,
+            "password" => &mut password,
+            _ => continue,
+        };
+        match value {
+            Value::String(text) => place.clone_from(text),
+            Value::Null => {}
+            _ => return None,
+        }
+    }
+    Some((name, password.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credentials;
+
+    #[test]
+    fn bodies_as_clients_send_them() {
+        for (body, expected) in [
+            (r#"{"username":"a","password":"b"}"#, Some(("a", "b"))),
+            (
+                r#" {"UserName":"a","PASSWORD":"b","more":[1]} trailing"#,
+                Some(("a", "b")),
+            ),
+            (r#"{"username":"a"}"#, Some(("a", ""))),
+            (r#"{"username":"a","password":null}"#, Some(("a", ""))),
+            ("{}", Some(("", ""))),
+            (r#"{"username":"a","password":1}"#, None),
+            (r#"["a","b"]"#, None),
+            ("username=a&password=b", None),
+            (r#"{"username":"a","pass"#, None),
+            ("", None),
+            ("\u{feff}{}", None),
+        ] {
+            let found = credentials(body.as_bytes());
+            let found = found
+                .as_ref()
+                .map(|(name, password)| (name.as_str(), password.reveal().as_str()));
+            assert_eq!(found, expected, "{body}");
+        }
+        assert!(credentials(&b"[".repeat(100_000)).is_none(), "deep nesting");
+        assert!(credentials(b"{\"username\":\"\xff\"}").is_none(), "not UTF-8");
+    }
+}

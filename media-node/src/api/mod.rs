@@ -1,0 +1,68 @@
+//! The HTTP APIs: documented ones, our own, health, and the web page.
+//!
+//! Media over HTTP is `egress`'s. What an API tells about streams and cameras it asks of the
+//! directories that the role hands in; what it changes it writes as resources, and starts nothing.
+//! Paths, checks and spellings of a documented API stay in its folder.
+
+mod error;
+mod health;
+mod ipchub;
+mod page;
+mod request;
+mod weir;
+
+pub use health::{Check, Readiness};
+pub use ipchub::server::Server;
+pub use ipchub::streams::{
+    Audio, Consumer, ConsumerKind, DirectoryError, FrameRate, Stream, StreamDirectory, Video,
+};
+pub use request::{clean_paths, cross_origin};
+pub use weir::cameras::{Camera, CameraDirectory, CameraTrack};
+pub use weir::endpoints::Endpoints;
+
+use crate::auth::Auth;
+use axum::Router;
+use std::sync::Arc;
+
+/// Gives the process's metrics in Prometheus' text form.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the APIs work with.
+#[derive(Clone)]
+pub struct Api {
+    pub auth: Arc<Auth>,
+    pub streams: Arc<dyn StreamDirectory>,
+    pub cameras: Arc<dyn CameraDirectory>,
+    pub readiness: Arc<Readiness>,
+    pub metrics: MetricsText,
+    pub endpoints: Endpoints,
+    pub server: Server,
+}
+
+/// The routes of all APIs, to be merged with those of `egress` and wrapped in [`clean_paths`]. It
+/// has the fallback, which is the web page. Requests need an extension
+/// `axum::extract::ConnectInfo<SocketAddr>` that says who the peer is.
+pub fn router(api: Api) -> Router {
+    let health = health::router(api.readiness.clone(), api.metrics.clone());
+    let api = Arc::new(api);
+    let surfaces = [
+        ("health", health),
+        ("weir", weir::router(api.clone())),
+        ("ipchub", ipchub::router(api)),
+    ];
+    let page = request::layers("page", page::router());
+    surfaces
+        .into_iter()
+        .fold(Router::new(), |all, (surface, routes)| {
+            all.merge(request::layers(surface, routes))
+        })
+        .fallback_service(page)
+}
+
+/// The health routes alone, for a node, which nobody but its probes and gateways calls.
+pub fn health_router(readiness: Arc<Readiness>, metrics: MetricsText) -> Router {
+    request::layers("health", health::router(readiness, metrics))
+}
+
+#[cfg(test)]
+mod tests;

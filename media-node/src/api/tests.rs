@@ -1,0 +1,790 @@
+//! The APIs as a client sees them, with accounts in a SQLite file and made-up streams and cameras.
+
+use super::{
+    Api, Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerKind, DirectoryError, Endpoints,
+    FrameRate, Readiness, Server, Stream, StreamDirectory, Video, clean_paths, router,
+};
+use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
+use crate::store::sql::accounts::User;
+use crate::store::sql::{Database, Location};
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tower::ServiceExt;
+use weir_proto::media::StreamPath;
+
+const PASSWORD: &str = "lang und breit";
+const LOGIN_FIELDS: &str = "未提供用户名或密码\n";
+const LOGIN_WRONG: &str = "用户名或密码错误\n";
+const ADMIN_ONLY: &str = "访问被拒绝，请用管理员登录\n";
+const BAD_TOKEN: &str = "Token is not valid\n";
+const NOT_FOUND: &str = "404 page not found\n";
+
+struct MadeUp {
+    streams: Vec<Stream>,
+    cameras: Vec<Camera>,
+}
+
+#[async_trait]
+impl StreamDirectory for MadeUp {
+    async fn streams(&self) -> Result<Vec<Stream>, DirectoryError> {
+        if self.streams.is_empty() {
+            return Err(DirectoryError("no node answers".into()));
+        }
+        Ok(self.streams.clone())
+    }
+
+    async fn stream(&self, path: &StreamPath) -> Result<Option<Stream>, DirectoryError> {
+        Ok(self.streams.iter().find(|stream| stream.path == *path).cloned())
+    }
+}
+
+#[async_trait]
+impl CameraDirectory for MadeUp {
+    async fn cameras(&self) -> Vec<Camera> {
+        self.cameras.clone()
+    }
+}
+
+struct World {
+    _folder: TempDir,
+    store: Database,
+    readiness: Arc<Readiness>,
+    router: Router,
+}
+
+/// A reply, read to its end.
+struct Reply {
+    status: u16,
+    head: Response<()>,
+    body: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.head
+            .headers()
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status and body.
+    #[track_caller]
+    fn is(&self, status: u16, body: &str) -> &Self {
+        assert_eq!((self.status, self.body.as_str()), (status, body));
+        self
+    }
+}
+
+async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: bool) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Database::open(&Location::Sqlite(folder.path().join("weir.db")))
+        .await
+        .unwrap();
+    let auth = Auth::new(
+        store.clone(),
+        Settings {
+            anonymous_view,
+            relay: RelaySecret::random(),
+        },
+    );
+    let file = folder.path().join("password");
+    std::fs::write(&file, PASSWORD).unwrap();
+    auth.bootstrap(Some(AdminFiles {
+        password: &file,
+        username: None,
+    }))
+    .await
+    .unwrap();
+    // The guard's password is the administrator's.
+    let admin = store.user("admin").await.unwrap().unwrap();
+    let guard = User {
+        name: "guard".into(),
+        admin: false,
+        push: String::new(),
+        pull: "/gate/*".into(),
+        ..admin
+    };
+    store.save_user(&guard).await.unwrap();
+    let readiness = Readiness::new();
+    let directory = Arc::new(MadeUp { streams, cameras });
+    let router = router(Api {
+        auth,
+        streams: directory.clone(),
+        cameras: directory,
+        readiness: readiness.clone(),
+        metrics: Arc::new(|| "weir_up 1\n".into()),
+        endpoints: Endpoints {
+            rtsp: 1554,
+            http: 8080,
+            rtmp: 1935,
+        },
+        server: Server::new(),
+    });
+    World {
+        _folder: folder,
+        store,
+        readiness,
+        router: clean_paths(router),
+    }
+}
+
+async fn world() -> World {
+    world_with(Vec::new(), Vec::new(), false).await
+}
+
+impl World {
+    async fn send(&self, request: Request<Body>) -> Reply {
+        let (mut parts, body) = request.into_parts();
+        let peer: SocketAddr = ([192, 0, 2, 7], 40_000).into();
+        parts.extensions.insert(ConnectInfo(peer));
+        let response = self
+            .router
+            .clone()
+            .oneshot(Request::from_parts(parts, body))
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        Reply {
+            status: parts.status.as_u16(),
+            head: Response::from_parts(parts, ()),
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    async fn ask(&self, method: &str, uri: &str) -> Reply {
+        self.send(
+            Request::builder()
+                .method(method)
+                .uri(uri)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
+    }
+
+    async fn get(&self, uri: &str) -> Reply {
+        self.ask("GET", uri).await
+    }
+
+    async fn login(&self, body: impl Into<Body>) -> Reply {
+        self.send(Request::post("/api/v1/login").body(body.into()).unwrap())
+            .await
+    }
+
+    /// Access and refresh token.
+    async fn tokens(&self, name: &str) -> (String, String) {
+        let reply = self
+            .login(json!({"username": name, "password": PASSWORD}).to_string())
+            .await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        pair(&reply)
+    }
+
+    async fn token(&self, name: &str) -> String {
+        self.tokens(name).await.0
+    }
+}
+
+fn pair(reply: &Reply) -> (String, String) {
+    let json = reply.json();
+    let text = |key: &str| json[key].as_str().unwrap().to_owned();
+    (text("access_token"), text("refresh_token"))
+}
+
+fn stream(path: &str) -> Stream {
+    Stream {
+        path: StreamPath::parse(path).unwrap(),
+        started: SystemTime::UNIX_EPOCH + Duration::new(1_772_449_372, 922_257_717),
+        provider: "rtsp://10.0.0.9:554/live2".into(),
+        received_bytes: 616 * 1024 + 1023,
+        video: Some(Video {
+            codec: "H264".into(),
+            width: Some(640),
+            height: Some(360),
+            frame_rate: Some(FrameRate {
+                per_second: 25.0,
+                fixed: true,
+            }),
+            data_rate_kbps: Some(600),
+            clock_rate_hz: Some(90_000),
+        }),
+        audio: Some(Audio {
+            codec: "AAC".into(),
+            sample_rate_hz: Some(44_100),
+            channels: Some(2),
+            data_rate_kbps: Some(128),
+        }),
+        consumers: Vec::new(),
+    }
+}
+
+/// Check list 1.
+#[tokio::test]
+async fn logins() {
+    let world = world().await;
+    let md5 = hex::encode_upper(<md5::Md5 as md5::Digest>::digest(PASSWORD));
+    for (name, password) in [("admin", PASSWORD), ("ADMIN", PASSWORD), ("Guard", &md5)] {
+        let reply = world
+            .login(json!({"username": name, "password": password}).to_string())
+            .await;
+        let (access, refresh) = pair(&reply);
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            reply.json(),
+            json!({"access_token": access, "refresh_token": refresh})
+        );
+        for token in [&access, &refresh] {
+            assert!(
+                token.len() == 32 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+                "{token}"
+            );
+        }
+        assert!(
+            reply.body.starts_with("{\n\t\"access_token\": \""),
+            "{}",
+            reply.body
+        );
+        assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(
+            world
+                .get(&format!("/api/v1/streams/none?token={access}"))
+                .await
+                .status,
+            404
+        );
+    }
+    for body in [
+        "",
+        "rubbish",
+        "[]",
+        r#"{"username":"admin","password":7}"#,
+        "{\"username\":\"admin\"",
+    ] {
+        let reply = world.login(body).await;
+        reply.is(403, LOGIN_FIELDS);
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    }
+    for body in [
+        json!({}),
+        json!({"username": "admin"}),
+        json!({"username": "admin", "password": ""}),
+        json!({"username": "", "password": PASSWORD}),
+        json!({"username": "nobody", "password": PASSWORD}),
+        json!({"username": "admin", "password": "admin"}),
+        json!({"username": "admin", "password": PASSWORD.to_uppercase()}),
+    ] {
+        world.login(body.to_string()).await.is(403, LOGIN_WRONG);
+    }
+    assert_eq!(world.login("x".repeat(100_000)).await.status, 413);
+    world.get("/api/v1/login").await.is(404, NOT_FOUND);
+}
+
+#[tokio::test]
+async fn guessing_is_refused_after_a_while() {
+    let world = world().await;
+    let wrong = json!({"username": "admin", "password": "wrong"}).to_string();
+    let mut replies = 0;
+    let refused = loop {
+        let reply = world.login(wrong.clone()).await;
+        if reply.status != 403 {
+            break reply;
+        }
+        replies += 1;
+        assert!(replies < 100);
+    };
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+}
+
+/// Check list 2 and 4, and the order of checks.
+#[tokio::test]
+async fn who_may_call_what() {
+    let world = world_with(vec![stream("gate/a1")], Vec::new(), true).await;
+    let (admin, refresh) = world.tokens("admin").await;
+    let guard = world.token("guard").await;
+    let gone = world.token("guard").await;
+    let nobody = "0123456789abcdef0123456789abcdef";
+    // Even with anonymous view: the API always needs a token.
+    for (method, path) in [
+        ("GET", "/api/v1/streams"),
+        ("GET", "/api/v1/streams/gate/a1"),
+        ("DELETE", "/api/v1/streams/gate/a1"),
+        ("GET", "/api/v1/users"),
+        ("GET", "/api/v1/nothing"),
+        ("POST", "/api/nothing"),
+        ("GET", "/api/"),
+        ("HEAD", "/api/v1/streams"),
+    ] {
+        for token in [
+            "",
+            "?token=",
+            "?token=rubbish",
+            &format!("?token={nobody}"),
+            &format!("?token={refresh}"),
+        ] {
+            let reply = world.ask(method, &format!("{path}{token}")).await;
+            assert_eq!(reply.status, 401, "{method} {path}{token}");
+            assert!(
+                method == "HEAD" || reply.body == BAD_TOKEN,
+                "{method} {path}{token}: {}",
+                reply.body
+            );
+        }
+    }
+    for (method, path, as_admin, as_guard) in [
+        ("GET", "/api/v1/streams", 200, 200),
+        ("GET", "/api/v1/streams/Gate/A1", 200, 200),
+        ("GET", "/api/v1/streams/none", 404, 404),
+        ("DELETE", "/api/v1/streams/none", 404, 403),
+        ("POST", "/api/v1/streams", 404, 403),
+        ("HEAD", "/api/v1/streams", 404, 403),
+        ("GET", "/api/v1/nothing", 404, 403),
+        ("PUT", "/api/v1/login", 404, 404),
+        ("GET", "/api/V1/streams", 404, 404),
+        ("GET", "/api/", 404, 403),
+    ] {
+        for (token, status) in [(&admin, as_admin), (&guard, as_guard)] {
+            let reply = world.ask(method, &format!("{path}?token={token}")).await;
+            assert_eq!(reply.status, status, "{method} {path}");
+            match status {
+                403 if method != "HEAD" => assert_eq!(reply.body, ADMIN_ONLY),
+                404 if method != "HEAD" => assert_eq!(reply.body, NOT_FOUND),
+                _ => {}
+            }
+        }
+    }
+    // No token, whatever the case; but only the right case is found.
+    assert_eq!(world.get("/api/v1/server").await.status, 200);
+    for path in ["/api/V1/server", "/API/v1/Server"] {
+        world.get(path).await.is(404, NOT_FOUND);
+    }
+    // The token of a user who is no more.
+    world.store.delete_user("guard").await.unwrap();
+    assert_eq!(
+        world.get(&format!("/api/v1/streams?token={gone}")).await.status,
+        200
+    );
+    world
+        .ask("DELETE", &format!("/api/v1/streams/x?token={gone}"))
+        .await
+        .is(403, ADMIN_ONLY);
+}
+
+/// Check list 3.
+#[tokio::test]
+async fn refreshes() {
+    let world = world().await;
+    let (access, refresh) = world.tokens("guard").await;
+    let other = world.token("guard").await;
+    let using = |token: &str| format!("/api/v1/streams/none?token={token}");
+    let refreshing = |token: &str| format!("/api/v1/refreshtoken?token={token}");
+    world.get(&using(&access)).await.is(404, NOT_FOUND);
+    world.get(&refreshing(&access)).await.is(401, BAD_TOKEN);
+    let reply = world.get(&refreshing(&refresh)).await;
+    assert_eq!(reply.status, 200);
+    let (new_access, new_refresh) = pair(&reply);
+    world.get(&using(&access)).await.is(401, BAD_TOKEN);
+    world.get(&refreshing(&refresh)).await.is(401, BAD_TOKEN);
+    world.get(&using(&new_access)).await.is(404, NOT_FOUND);
+    world.get(&using(&other)).await.is(404, NOT_FOUND);
+    world.get("/api/v1/refreshtoken").await.is(401, BAD_TOKEN);
+    // Of a user who is no more.
+    world.store.delete_user("guard").await.unwrap();
+    world.get(&refreshing(&new_refresh)).await.is(401, BAD_TOKEN);
+}
+
+#[tokio::test]
+async fn the_server_tells_about_itself() {
+    let reply = world().await.get("/api/v1/server").await;
+    let server = reply.json();
+    assert_eq!(server["vendor"], "CAOHONGJU");
+    assert_eq!(server["name"], "ipchub");
+    assert_eq!(server["version"], concat!("V", env!("CARGO_PKG_VERSION")));
+    let keys: Vec<_> = reply
+        .body
+        .lines()
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    assert_eq!(
+        keys,
+        ["vendor", "name", "version", "os", "arch", "start_on", "duration"]
+    );
+    assert!(
+        server.as_object().unwrap().values().all(Value::is_string),
+        "{server}"
+    );
+}
+
+/// The documented example of a list, and one without consumers, audio or known sizes.
+#[tokio::test]
+async fn streams_as_documented() {
+    let consumer = |kind, number, extra: &str, bytes: u64| Consumer {
+        kind,
+        node: 0,
+        number,
+        started: SystemTime::UNIX_EPOCH + Duration::new(1_772_449_376, 559_904_812),
+        extra: extra.into(),
+        queued_bytes: bytes * 1024,
+        sent_bytes: bytes * 1024 + 1,
+    };
+    let consumers = vec![
+        consumer(ConsumerKind::Flv, 1, "net=http-flv,10.0.0.20:46060", 417),
+        consumer(ConsumerKind::Rtp, 2, "net=rtsp-tcp", 391),
+    ];
+    let bare = Stream {
+        video: Some(Video {
+            codec: "VP8".into(),
+            ..Video::default()
+        }),
+        audio: None,
+        ..stream("Yard")
+    };
+    let other_node = Stream {
+        consumers: vec![Consumer {
+            node: 3,
+            ..consumers[0].clone()
+        }],
+        ..stream("hr/door")
+    };
+    let streams = vec![
+        bare,
+        other_node,
+        Stream {
+            consumers,
+            ..stream("gate/a1")
+        },
+    ];
+    let world = world_with(streams, Vec::new(), false).await;
+    let token = world.token("guard").await;
+
+    let first = json!({
+        "start_on": "2026-03-02T11:02:52.922257717Z", "path": "/gate/a1", "addr": "rtsp://10.0.0.9:554/live2", "size": 616,
+        "video": {"codec": "H264", "width": 640, "height": 360, "fixedframerate": true, "framerate": 25, "datarate": 600, "clockrate": 90000},
+        "audio": {"codec": "AAC", "samplerate": 44100, "samplesize": 16, "channels": 2, "datarate": 128},
+        "cc": 2, "cs": [
+            {"id": 2, "start_on": "2026-03-02T11:02:56.559904812Z", "packet_type": "RTP", "extra": "net=rtsp-tcp", "flow": {"inbytes": 391, "outbytes": 391}},
+            {"id": 1_073_741_825, "start_on": "2026-03-02T11:02:56.559904812Z", "packet_type": "FLV", "extra": "net=http-flv,10.0.0.20:46060", "flow": {"inbytes": 417, "outbytes": 417}} ] });
+    let page = world
+        .get(&format!("/api/v1/streams?c=1&page_size=1&token={token}"))
+        .await
+        .json();
+    assert_eq!(
+        page,
+        json!({"total": 3, "next_page_token": "/gate/a1", "streams": [first]})
+    );
+
+    let one = world
+        .get(&format!("/api/v1/streams/GATE%2Fa1?c=1&token={token}"))
+        .await;
+    assert_eq!((one.status, one.json()), (200, first));
+    assert!(one.body.contains("\"framerate\": 25,"), "{}", one.body);
+    let yard = world
+        .get(&format!("/api/v1/streams//yard/?c=1&token={token}"))
+        .await
+        .json();
+    assert_eq!(
+        (&yard["video"], &yard["cc"], &yard["cs"]),
+        (&json!({"codec": "VP8"}), &json!(0), &json!([]))
+    );
+    assert_eq!(yard.get("audio"), None);
+    let door = world
+        .get(&format!("/api/v1/streams/hr/door?c=2&token={token}"))
+        .await
+        .json();
+    assert_eq!((&door["cc"], door.get("cs")), (&json!(1), None));
+    let door = world
+        .get(&format!("/api/v1/streams/hr/door?c=1&token={token}"))
+        .await
+        .json();
+    assert_eq!(door["cs"][0]["id"], (1 << 30) + (3 << 22) + 1);
+
+    // Check list 6, as far as streams page.
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = world
+            .get(&format!(
+                "/api/v1/streams?page_size=1&page_token={after}&token={token}"
+            ))
+            .await
+            .json();
+        assert_eq!(page["total"], 3);
+        let Some(stream) = page["streams"].get(0) else {
+            assert_eq!(page["next_page_token"], "");
+            break;
+        };
+        assert_eq!(stream.get("cs"), None);
+        assert_eq!(stream["path"], page["next_page_token"]);
+        after = page["next_page_token"].as_str().unwrap().replace('/', "%2F");
+        seen.push(stream["path"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, ["/gate/a1", "/hr/door", "/yard"]);
+    let page = world
+        .get(&format!("/api/v1/streams?page_size=0&token={token}"))
+        .await
+        .json();
+    assert_eq!(page, json!({"total": 3, "next_page_token": "", "streams": []}));
+    for (size, text) in [
+        ("abc", "strconv.Atoi: parsing \"abc\": invalid syntax\n"),
+        ("-1", "invalid page_size\n"),
+    ] {
+        world
+            .get(&format!("/api/v1/streams?page_size={size}&token={token}"))
+            .await
+            .is(500, text);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_its_reason() {
+    let world = world().await;
+    let token = world.token("guard").await;
+    world
+        .get(&format!("/api/v1/streams?token={token}"))
+        .await
+        .is(500, "no node answers\n");
+    let body = json!({"username": "guard", "password": PASSWORD}).to_string();
+    world.store.close().await;
+    let reply = world.login(body).await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.body.contains("is away"), "{}", reply.body);
+    // Who was not known already can't be told apart now.
+    let unknown = "0123456789abcdef0123456789abcdef";
+    assert_eq!(
+        world
+            .get(&format!("/api/v1/streams?token={unknown}"))
+            .await
+            .status,
+        503
+    );
+}
+
+/// Check list 14, for the API's prefix.
+#[tokio::test]
+async fn pages_of_other_origins_may_call() {
+    let world = world_with(vec![stream("gate/a1")], Vec::new(), false).await;
+    let token = world.token("admin").await;
+    for (path, status) in [
+        ("/api/v1/server", 200),
+        (&format!("/api/v1/streams?token={token}"), 200),
+        ("/api/v1/streams", 401),
+        (&format!("/api/v1/streams/none?token={token}"), 404),
+        ("/api/weir/v1/cameras", 401),
+        ("/api/weir/v1/endpoints", 200),
+    ] {
+        let reply = world.get(path).await;
+        assert_eq!(
+            (reply.status, reply.header("access-control-allow-origin")),
+            (status, "*"),
+            "{path}"
+        );
+        assert_eq!(reply.header("x-request-id").len(), 16, "{path}");
+    }
+    for path in ["/api/v1/users", "/api/v1/login", "/api/weir/v1/cameras"] {
+        let reply = world.ask("OPTIONS", path).await;
+        reply.is(204, "");
+        assert_eq!(reply.header("access-control-allow-origin"), "*");
+        assert_eq!(
+            reply.header("access-control-allow-methods"),
+            "GET, POST, DELETE, OPTIONS"
+        );
+        assert_eq!(reply.header("access-control-allow-headers"), "*, Content-Type");
+    }
+    for path in ["/api/crossdomain.xml", "/api/v1/users/crossdomain.xml"] {
+        let reply = world.get(path).await;
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (200, "application/xml")
+        );
+        assert!(
+            reply.body.contains("allow-access-from domain=\"*\""),
+            "{}",
+            reply.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn unclean_paths_are_cleaned_in_place() {
+    let world = world().await;
+    let token = world.token("admin").await;
+    for path in ["//api//v1/server", "/api/./v1/x/../server", "/api%2fv1%2Fserver"] {
+        assert_eq!(world.get(path).await.status, 200, "{path}");
+    }
+    // What is not found anonymously is not found by a detour.
+    for path in [
+        "/api/v1/server/../users",
+        "/api/v1/login/..%2fusers",
+        "/api/v1/login/%2e%2e/users",
+    ] {
+        world.get(path).await.is(401, BAD_TOKEN);
+        world
+            .get(&format!("{path}?token={token}"))
+            .await
+            .is(404, NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn cameras_are_listed_for_who_may_view_them() {
+    let camera = |namespace: &str, name: &str, path: &str| Camera {
+        name: name.into(),
+        namespace: namespace.into(),
+        path: path.into(),
+        display_name: "Gate".into(),
+        source: "RTSP".into(),
+        node: "media-node-0".into(),
+        ready: true,
+        reason: "Live".into(),
+        message: "pictures arrive".into(),
+        codec: "H264".into(),
+        size: "1280x720".into(),
+        tracks: vec![
+            CameraTrack {
+                kind: "video",
+                codec: "H264".into(),
+                width: Some(1280),
+                height: Some(720),
+            },
+            CameraTrack {
+                kind: "audio",
+                codec: "AAC".into(),
+                ..CameraTrack::default()
+            },
+        ],
+        viewers: 3,
+    };
+    let cameras = || {
+        vec![
+            camera("b", "yard", "Yard"),
+            camera("b", "a1", "Gate/A1"),
+            camera("a", "z", "gate/z"),
+        ]
+    };
+    let world = world_with(Vec::new(), cameras(), false).await;
+    let list = async |world: &World, token: &str| {
+        let reply = world.get(&format!("/api/weir/v1/cameras?token={token}")).await;
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (200, "application/json"),
+            "{}",
+            reply.body
+        );
+        reply.json()["cameras"].as_array().unwrap().clone()
+    };
+    let names = |list: &[Value]| {
+        list.iter()
+            .map(|c| c["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let all = list(&world, &world.token("admin").await).await;
+    assert_eq!(names(&all), ["z", "a1", "yard"]);
+    let expected = json!({
+        "name": "a1", "namespace": "b", "path": "Gate/A1", "displayName": "Gate", "source": "RTSP",
+        "node": "media-node-0", "ready": true, "reason": "Live", "message": "pictures arrive", "codec": "H264",
+        "size": "1280x720", "viewers": 3, "tracks": [
+            {"kind": "video", "codec": "H264", "width": 1280, "height": 720},
+            {"kind": "audio", "codec": "AAC"}]});
+    assert_eq!(all[1], expected);
+    assert_eq!(
+        names(&list(&world, &world.token("guard").await).await),
+        ["z", "a1"]
+    );
+    for token in ["", "?token=", "?token=0123456789abcdef0123456789abcdef"] {
+        world
+            .get(&format!("/api/weir/v1/cameras{token}"))
+            .await
+            .is(401, BAD_TOKEN);
+    }
+    let endpoints = world.get("/api/weir/v1/endpoints").await.json();
+    assert_eq!(
+        endpoints,
+        json!({"rtsp": 1554, "http": 8080, "rtmp": 1935, "anonymousView": false})
+    );
+
+    let open = world_with(Vec::new(), cameras(), true).await;
+    assert_eq!(names(&list(&open, "").await), ["z", "a1", "yard"]);
+    assert_eq!(
+        open.get("/api/weir/v1/endpoints").await.json()["anonymousView"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn probes_and_metrics() {
+    let world = world().await;
+    world.get("/healthz").await.is(200, "ok\n");
+    world.get("/readyz").await.is(503, "");
+    let (store, cluster) = (world.readiness.check("store"), world.readiness.check("cluster"));
+    store.pass();
+    world
+        .get("/readyz")
+        .await
+        .is(503, "cluster: has not started yet\nstore: ok\n");
+    cluster.pass();
+    world.get("/readyz").await.is(200, "cluster: ok\nstore: ok\n");
+    cluster.fail("the API server does not answer");
+    world
+        .get("/readyz")
+        .await
+        .is(503, "cluster: the API server does not answer\nstore: ok\n");
+    let metrics = world.get("/metrics").await;
+    metrics.is(200, "weir_up 1\n");
+    assert!(
+        metrics
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4")
+    );
+}
+
+#[tokio::test]
+async fn the_page() {
+    let world = world().await;
+    let page = world.get("/").await;
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    assert!(page.body.starts_with("<!doctype html>"));
+    assert!(
+        page.header("content-security-policy")
+            .starts_with("default-src 'self'; media-src 'self' blob:;")
+    );
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    let tag = page.header("etag").to_owned();
+    let again = Request::get("/index.html")
+        .header("if-none-match", &tag)
+        .body(Body::empty())
+        .unwrap();
+    let again = world.send(again).await;
+    again.is(304, "");
+    assert_eq!(again.header("etag"), tag);
+    let script = world.get("/app.js?x=1").await;
+    assert_eq!(
+        (script.status, script.header("content-type")),
+        (200, "text/javascript; charset=utf-8")
+    );
+    assert_ne!(script.header("etag"), tag);
+    assert_eq!(world.ask("HEAD", "/app.js").await.status, 200);
+    for (method, path) in [
+        ("GET", "/nothing.js"),
+        ("POST", "/"),
+        ("GET", "/../Cargo.toml"),
+        ("GET", "/vendor"),
+    ] {
+        world.ask(method, path).await.is(404, NOT_FOUND);
+    }
+}
