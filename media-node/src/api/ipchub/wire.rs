@@ -95,6 +95,7 @@ pub(super) struct Flow {
 }
 
 /// 25 and not 25.0.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => serializer.serialize_i64(*whole as i64),
