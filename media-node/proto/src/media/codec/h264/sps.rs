@@ -5,6 +5,7 @@ use super::super::bits::{self, BitReader, MAX_PARAMETER_SET_BYTES};
 use super::{nal_type, nal_unit_type};
 
 const WHAT: &str = "H.264 SPS";
+const BASELINE: u8 = 66;
 /// Level 6.2 allows no more.
 const MAX_SIDE_MBS: u32 = 1055;
 
@@ -24,6 +25,9 @@ pub struct Sps {
     pub height: u16,
     /// Pictures a second (numerator, denominator).
     pub frame_rate: Option<(u32, u32)>,
+    /// How many pictures may be decoded ahead of one that is shown before them (section E.2.1,
+    /// `max_num_reorder_frames`); none where the set does not tell.
+    pub reorder: Option<u8>,
 }
 
 impl Sps {
@@ -75,7 +79,8 @@ impl Sps {
         }
 
         r.ue_max("log2_max_frame_num_minus4", 12)?;
-        match r.ue_max("pic_order_cnt_type", 2)? {
+        let pic_order_cnt_type = r.ue_max("pic_order_cnt_type", 2)?;
+        match pic_order_cnt_type {
             0 => {
                 r.ue_max("log2_max_pic_order_cnt_lsb_minus4", 12)?;
             }
@@ -109,10 +114,15 @@ impl Sps {
             width = crop(r, "horizontal crop", width, unit_x)?;
             height = crop(r, "vertical crop", height, unit_y)?;
         }
-        let frame_rate = match r.flag() {
-            Ok(true) => vui_frame_rate(r).unwrap_or(None),
-            Ok(false) | Err(_) => None,
-        };
+        let mut frame_rate = None;
+        // Type 2 says that pictures are shown as they are decoded; Baseline has no B slices.
+        let mut reorder = (pic_order_cnt_type == 2 || profile_idc == BASELINE).then_some(0);
+        if r.flag().unwrap_or(false)
+            && let Ok(rate) = vui_frame_rate(r)
+        {
+            frame_rate = rate;
+            reorder = vui_reorder(r).unwrap_or(None).or(reorder);
+        }
 
         Ok(Self {
             profile_idc,
@@ -125,6 +135,7 @@ impl Sps {
             width: u16::try_from(width).map_err(|_| r.out_of_range("width", width))?,
             height: u16::try_from(height).map_err(|_| r.out_of_range("height", height))?,
             frame_rate,
+            reorder,
         })
     }
 }
@@ -181,9 +192,44 @@ fn vui_frame_rate(r: &mut BitReader<'_>) -> Result<Option<(u32, u32)>, Error> {
     }
     let num_units_in_tick = r.bits(32)?;
     let time_scale = r.bits(32)?;
+    let _ = r.flag(); // fixed_frame_rate_flag, which no one misses if the set ends here
     // A tick is a field: two make a picture.
     Ok(bits::frame_rate(
         u64::from(time_scale),
         u64::from(num_units_in_tick) * 2,
     ))
+}
+
+/// Reads on from behind the timing to `max_num_reorder_frames`.
+fn vui_reorder(r: &mut BitReader<'_>) -> Result<Option<u8>, Error> {
+    let nal_hrd = skip_hrd(r)?;
+    let vcl_hrd = skip_hrd(r)?;
+    if nal_hrd || vcl_hrd {
+        r.skip(1)?; // low_delay_hrd_flag
+    }
+    r.skip(1)?; // pic_struct_present_flag
+    if !r.flag()? {
+        return Ok(None);
+    }
+    r.skip(1)?; // motion_vectors_over_pic_boundaries_flag
+    for _ in 0..4 {
+        r.ue()?; // limits of picture, macroblock and motion vectors
+    }
+    Ok(Some(r.ue_max("max_num_reorder_frames", 16)? as u8))
+}
+
+/// Skips `hrd_parameters()` if the flag in front says that they are there.
+fn skip_hrd(r: &mut BitReader<'_>) -> Result<bool, Error> {
+    let present = r.flag()?;
+    if present {
+        let cpbs = r.ue_max("cpb_cnt_minus1", 31)? + 1;
+        r.skip(4 + 4)?; // bit_rate_scale, cpb_size_scale
+        for _ in 0..cpbs {
+            r.ue()?; // bit_rate_value_minus1
+            r.ue()?; // cpb_size_value_minus1
+            r.skip(1)?; // cbr_flag
+        }
+        r.skip(4 * 5)?; // lengths of delays and of time_offset
+    }
+    Ok(present)
 }

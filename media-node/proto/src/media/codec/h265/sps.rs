@@ -28,6 +28,9 @@ pub struct Sps {
     pub height: u16,
     /// Pictures a second (numerator, denominator).
     pub frame_rate: Option<(u32, u32)>,
+    /// How many pictures may be decoded ahead of one that is shown before them
+    /// (`sps_max_num_reorder_pics` of the highest sub-layer); none where the set ends before.
+    pub reorder: Option<u8>,
 }
 
 impl Sps {
@@ -62,7 +65,8 @@ impl Sps {
         }
         let bit_depth_luma = 8 + r.ue_max("bit_depth_luma_minus8", 8)? as u8;
         let bit_depth_chroma = 8 + r.ue_max("bit_depth_chroma_minus8", 8)? as u8;
-        let frame_rate = frame_rate(r, sub_layers).unwrap_or(None);
+        let reorder = reorder(r, sub_layers).ok();
+        let frame_rate = reorder.and_then(|(_, poc_lsb_bits)| frame_rate(r, poc_lsb_bits).unwrap_or(None));
         Ok(Self {
             vps_id,
             id,
@@ -75,6 +79,7 @@ impl Sps {
             width: width as u16,
             height: height as u16,
             frame_rate,
+            reorder: reorder.map(|(reorder, _)| reorder),
         })
     }
 }
@@ -106,13 +111,17 @@ pub(super) fn profile_tier_level(r: &mut BitReader<'_>, sub_layers: u8) -> Resul
     Ok(general)
 }
 
-/// Skips `*_sub_layer_ordering_info_present_flag` and what it announces.
-pub(super) fn skip_sub_layer_ordering(r: &mut BitReader<'_>, sub_layers: u8) -> Result<(), Error> {
+/// Reads `*_sub_layer_ordering_info_present_flag` and what it announces; the result is
+/// `*_max_num_reorder_pics` of the highest sub-layer.
+pub(super) fn sub_layer_ordering(r: &mut BitReader<'_>, sub_layers: u8) -> Result<u8, Error> {
     let entries = if r.flag()? { sub_layers } else { 1 };
-    for _ in 0..entries * 3 {
-        r.ue()?;
+    let mut reorder = 0;
+    for _ in 0..entries {
+        r.ue()?; // max_dec_pic_buffering_minus1
+        reorder = r.ue_max("max_num_reorder_pics", 16)?;
+        r.ue()?; // max_latency_increase_plus1
     }
-    Ok(())
+    Ok(reorder as u8)
 }
 
 fn crop(r: &mut BitReader<'_>, field: &'static str, side: u32, unit: u32) -> Result<u32, Error> {
@@ -123,10 +132,14 @@ fn crop(r: &mut BitReader<'_>, field: &'static str, side: u32, unit: u32) -> Res
     }
 }
 
-/// Reads on from `log2_max_pic_order_cnt_lsb_minus4` to the timing in the VUI.
-fn frame_rate(r: &mut BitReader<'_>, sub_layers: u8) -> Result<Option<(u32, u32)>, Error> {
+/// Reads the reordering depth, behind the bits of a picture order count's lower part.
+fn reorder(r: &mut BitReader<'_>, sub_layers: u8) -> Result<(u8, u32), Error> {
     let poc_lsb_bits = r.ue_max("log2_max_pic_order_cnt_lsb_minus4", 12)? + 4;
-    skip_sub_layer_ordering(r, sub_layers)?;
+    Ok((sub_layer_ordering(r, sub_layers)?, poc_lsb_bits))
+}
+
+/// Reads on from behind the sub-layers' ordering to the timing in the VUI.
+fn frame_rate(r: &mut BitReader<'_>, poc_lsb_bits: u32) -> Result<Option<(u32, u32)>, Error> {
     for _ in 0..6 {
         r.ue()?; // block sizes and hierarchy depths
     }

@@ -22,7 +22,7 @@ pub(super) fn frame_rate(nal: &[u8]) -> Result<Option<(u32, u32)>, Error> {
     let sub_layers = sps::sub_layers(r)?;
     r.skip(1 + 16)?; // vps_temporal_id_nesting_flag, vps_reserved_0xffff_16bits
     sps::profile_tier_level(r, sub_layers)?;
-    sps::skip_sub_layer_ordering(r, sub_layers)?;
+    sps::sub_layer_ordering(r, sub_layers)?;
     let max_layer_id = r.bits(6)? as usize;
     let further_layer_sets = r.ue_max("vps_num_layer_sets_minus1", 1023)? as usize;
     r.skip(further_layer_sets * (max_layer_id + 1))?;
