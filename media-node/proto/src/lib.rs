@@ -6,6 +6,8 @@
 
 pub mod flv;
 pub mod fmp4;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hls;
 pub mod media;
 pub mod mp4;
