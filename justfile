@@ -5,6 +5,8 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
 
 export CARGO_TERM_COLOR := env("CARGO_TERM_COLOR", "auto")
+# An error of a test says what it is; where it was made only lengthens the report. Panics keep their backtraces.
+export RUST_LIB_BACKTRACE := "0"
 
 # Lists the recipes.
 default:
@@ -25,7 +27,7 @@ lint:
 
 # Everything: a table of the stages and their times comes last.
 test:
-    tests/stages lint check-layers check-generated deny unit loopback fuzz-replay e2e
+    tests/stages lint check-layers check-generated deny unit fuzz-replay web loopback e2e
 
 # The tests beside the code: no network, no cluster, seconds.
 unit *ARGS:
@@ -38,11 +40,16 @@ loopback *ARGS:
     cargo build --workspace --bins
     cargo nextest run --workspace -E 'binary(/^loopback_/)' "$@"
 
+# The page by itself, against a server of its own tests.
+web:
+    tests/generate --check
+    cd web && npm run --silent check && npm test --silent
+
 # The whole of it in a Kubernetes: starts one unless WEIR_TEST_KUBECONFIG names one.
 e2e *ARGS:
     tests/setup cluster cameras media >/dev/null
     cargo build --workspace --bins
-    cargo run -q -p weir-tests --bin with-cluster -- cargo nextest run --workspace -E 'binary(/^e2e_/)' "$@"
+    cargo run -q -p weir-tests --bin with-cluster -- tests/e2e "$@"
 
 # Feeds each fuzz target the corpus that is kept for it. `cargo fuzz` is for finding more.
 fuzz-replay:
@@ -69,5 +76,8 @@ deny:
     cargo deny --all-features check bans licenses sources
 
 # Makes the two container images as tar files in DIR, without a container engine.
-image DIR="target/images" PROFILE="release":
-    tests/image "{{ DIR }}" "{{ PROFILE }}"
+image DIR="target/images" PROFILE="release" TAG="dev":
+    cargo build --profile "{{ PROFILE }}" -p weir-operator -p media-node
+    tests/image "{{ DIR }}" "${CARGO_TARGET_DIR:-target}/{{ if PROFILE == "dev" { "debug" } else { PROFILE } }}" \
+        "localhost/weir-operator:{{ TAG }}" "localhost/weir-media-node:{{ TAG }}"
+    ls -l "{{ DIR }}"

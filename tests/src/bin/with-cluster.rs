@@ -47,7 +47,14 @@ struct Images {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    with_cluster().await.unwrap_or_else(|error| {
+        eprintln!("with-cluster: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn with_cluster() -> Result<ExitCode> {
     let words: Vec<OsString> = env::args_os().skip(1).collect();
     let Some((program, arguments)) = words.split_first() else {
         bail!("usage: with-cluster COMMAND…");
@@ -88,7 +95,8 @@ async fn main() -> Result<ExitCode> {
             report(&stage.cluster).await;
         }
         if let Some((mut database, folder)) = stage.own {
-            database.stop(secs(20)).await?;
+            database.signal(Signal::INT)?;
+            database.ended(secs(20)).await?;
             drop(folder);
         }
         Ok(ExitCode::from(u8::from(!status.success())))
@@ -197,7 +205,7 @@ async fn database(folder: &Path) -> Result<(Process, String)> {
 }
 
 async fn install(stage: &Stage) -> Result<()> {
-    let chart = setup::root().join("charts/weir");
+    let chart = env::var_os("WEIR_TEST_CHART").map_or_else(|| setup::root().join("charts/weir"), PathBuf::from);
     let chart = chart.to_string_lossy();
     let (operator, media_node) = (
         format!("operator.image={}", stage.images.operator),
