@@ -13,6 +13,7 @@ pub mod media;
 pub mod mp4;
 pub mod mpegts;
 pub mod relay;
+pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;
