@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod cluster;
 pub mod hub;
 pub mod ingest;
 pub mod store;

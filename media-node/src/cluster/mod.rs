@@ -1,0 +1,19 @@
+//! What shall run here, who says so, and telling how it stands.
+//!
+//! ```text
+//! cluster's watch or folder -> World (stores) -> supervisor -> jobs (ingest)      node, standalone
+//!                                             -> edge -> relay jobs               gateway
+//! job state -> status -> report -> ResourceWriter -> status of Camera and Route
+//! ```
+//!
+//! `resource` is the only place where a cluster and a folder differ. Protocols are unknown here:
+//! jobs are started through [`crate::ingest::Launch`].
+
+pub mod folder;
+pub mod kubernetes;
+pub mod owner;
+mod peers;
+pub mod resource;
+pub mod route_match;
+
+pub use peers::{Identity, Peer, Peers};
