@@ -508,3 +508,67 @@ async fn the_files_decide_at_every_start() {
         .unwrap_err();
     assert!(matches!(error, BootstrapError::File { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || to.clone())
+        .finish();
+    // The test's runtime has this one thread.
+    let guard = tracing::subscriber::set_default(subscriber);
+    let world = world(false).await;
+    let password = world.write("password", "canary-admin");
+    let files = AdminFiles {
+        password: &password,
+        username: None,
+    };
+    world.auth.bootstrap(Some(files)).await.unwrap();
+    let pair = world.auth.login(PEER, "admin", "canary-admin").await.unwrap();
+    world.auth.login(PEER, "admin", "canary-wrong").await.unwrap_err();
+    world.auth.caller_by_token(Some(pair.access.reveal())).await;
+    let new = world.auth.refresh(pair.refresh.reveal()).await.unwrap().unwrap();
+    world.auth.caller_by_token(Some("canary-token")).await;
+    let relay = world.auth.relay_secret().secret().reveal().clone();
+    world.auth.caller_by_relay(Some(&format!("Bearer {relay}")));
+    let secrets = world.store.user("admin").await.unwrap().unwrap().secrets;
+    world.store.close().await;
+    world.auth.login(PEER, "admin", "canary-late").await.unwrap_err();
+    drop(guard);
+
+    let log = String::from_utf8(log.0.lock().clone()).unwrap();
+    assert!(
+        log.contains("login failed") && log.contains("TRACE"),
+        "the log is not heard:\n{log}"
+    );
+    for secret in [
+        "canary-",
+        pair.access.reveal(),
+        pair.refresh.reveal(),
+        new.access.reveal(),
+        &relay,
+        &secrets.login_hash,
+        &secrets.ha1_given,
+        &secrets.ha1_md5,
+    ] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{line:?}");
+    }
+}

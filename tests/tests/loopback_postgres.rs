@@ -1,0 +1,266 @@
+//! Accounts in PostgreSQL, shared by gateways. Needs Debian's `postgresql` and root, as `tests/postgresql` says.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use media_node::{
+    auth::{Action, AdminFiles, Auth, Call, Caller, Denied, LoginError, RelaySecret, Settings},
+    store::sql::{Database, Error, Location, accounts::User},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::Command,
+    task::JoinHandle,
+};
+use weir_proto::media::StreamPath;
+use weir_tests::{Context, Result, camera, ensure, eventually, process::Process, setup, wait::secs};
+
+const HOST: &str = "127.0.0.1";
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+/// What `tests/postgresql` gives its user.
+const DATABASE_PASSWORD: &str = "canary-database-6tBn";
+const ADMIN_PASSWORD: &str = "canary-admin-93Xk";
+
+/// A fresh PostgreSQL, and a line to it that can be cut.
+struct Server {
+    _process: Process,
+    folder: tempfile::TempDir,
+    port: u16,
+    line: u16,
+    relay: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = camera::free_port(HOST)?;
+        let mut command = Command::new(setup::sources().join("postgresql"));
+        command
+            .arg(folder.path().join("data"))
+            .arg(HOST)
+            .arg(port.to_string());
+        let mut process = Process::start("postgresql", &mut command)?;
+        process.ready(secs(60)).await?;
+        let mut server = Self {
+            _process: process,
+            folder,
+            port,
+            line: camera::free_port(HOST)?,
+            relay: None,
+        };
+        server.connect().await?;
+        Ok(server)
+    }
+
+    fn url(&self, password: &str) -> String {
+        format!("postgres://weir:{password}@{HOST}:{}/postgres", self.line)
+    }
+
+    fn location(&self) -> Location {
+        Location::parse(&self.url(DATABASE_PASSWORD)).expect("a URL of this form")
+    }
+
+    /// A gateway, and its own connections to the accounts.
+    async fn gateway(&self) -> Result<(Arc<Auth>, Database)> {
+        let store = Database::open(&self.location()).await?;
+        let settings = Settings {
+            anonymous_view: false,
+            relay: RelaySecret::random(),
+        };
+        Ok((Auth::new(store.clone(), settings), store))
+    }
+
+    async fn bootstrap(&self, auth: &Auth) -> Result<()> {
+        let password = self.folder.path().join("password");
+        std::fs::write(&password, ADMIN_PASSWORD)?;
+        auth.bootstrap(Some(AdminFiles {
+            password: &password,
+            username: None,
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// Lets connections through.
+    async fn connect(&mut self) -> Result<()> {
+        let listener = TcpListener::bind((HOST, self.line)).await?;
+        let port = self.port;
+        self.relay = Some(tokio::spawn(async move {
+            // Dropped with this task, which cuts them.
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let mut far = TcpStream::connect((HOST, port)).await?;
+                    tokio::io::copy_bidirectional(&mut near, &mut far).await
+                });
+            }
+        }));
+        Ok(())
+    }
+
+    /// Ends all connections and refuses new ones.
+    async fn cut(&mut self) {
+        if let Some(relay) = self.relay.take() {
+            relay.abort();
+            let _ = relay.await;
+        }
+    }
+}
+
+fn path(text: &str) -> StreamPath {
+    StreamPath::parse(text).expect("a path")
+}
+
+#[tokio::test]
+async fn gateways_that_start_at_once_share_what_they_know() -> Result<()> {
+    let server = Server::start().await?;
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let location = server.location();
+        starts.spawn(async move { Database::open(&location).await });
+    }
+    while let Some(opened) = starts.join_next().await {
+        opened??.ping().await?;
+    }
+
+    let (one, store) = server.gateway().await?;
+    let (two, _) = server.gateway().await?;
+    server.bootstrap(&one).await?;
+    server.bootstrap(&two).await?;
+
+    // What one gives out, the other takes.
+    let pair = one.login(PEER, "Admin", ADMIN_PASSWORD).await?;
+    let caller = two.caller_by_token(Some(pair.access.reveal())).await;
+    ensure!(
+        two.authorize(&caller, Action::Call(Call::Administer)).is_ok(),
+        "{caller:?}"
+    );
+    let view = one
+        .issue_view_token("admin", secs(60))
+        .await?
+        .context("a token")?;
+    let caller = two.caller_by_token(Some(view.reveal())).await;
+    ensure!(matches!(caller, Caller::Viewer(_)), "{caller:?}");
+
+    // A refresh token works once, wherever it is shown.
+    let (first, second) = tokio::join!(
+        one.refresh(pair.refresh.reveal()),
+        two.refresh(pair.refresh.reveal())
+    );
+    let winners = [first?, second?].into_iter().flatten().count();
+    ensure!(winners == 1, "{winners} refreshes worked");
+    eventually(secs(5), "the old token to die at both", async || {
+        for gateway in [&one, &two] {
+            let caller = gateway.caller_by_token(Some(pair.access.reveal())).await;
+            ensure!(matches!(caller, Caller::Unknown), "{caller:?}");
+        }
+        Ok(())
+    })
+    .await?;
+
+    // So does a right that was taken away.
+    let admin = store.user("admin").await?.context("the administrator")?;
+    let guard = User {
+        name: "guard".into(),
+        admin: false,
+        pull: "/gate/*".into(),
+        ..admin
+    };
+    store.save_user(&guard).await?;
+    let pair = one.login(PEER, "guard", ADMIN_PASSWORD).await?;
+    let ask = async || {
+        let caller = two.caller_by_token(Some(pair.access.reveal())).await;
+        two.authorize(&caller, Action::Subscribe(&path("gate/a1")))
+    };
+    ensure!(ask().await == Ok(()), "the right is there");
+    store
+        .save_user(&User {
+            pull: "/yard".into(),
+            ..guard
+        })
+        .await?;
+    eventually(secs(5), "the right to go", async || {
+        ensure!(ask().await == Err(Denied::Forbidden), "it is still there");
+        Ok(())
+    })
+    .await?;
+
+    // Expiry and the sweep go by the database's clock.
+    let over = one.issue_view_token("guard", secs(0)).await?.context("a token")?;
+    let caller = two.caller_by_token(Some(over.reveal())).await;
+    ensure!(matches!(caller, Caller::Unknown), "{caller:?}");
+    ensure!(store.sweep_tokens().await? == 1, "only that token is over");
+    ensure!(store.delete_user("guard").await?, "there was a guard");
+    let caller = two.caller_by_token(Some(pair.access.reveal())).await;
+    ensure!(!matches!(caller, Caller::Unknown), "known still: {caller:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_absent_database_is_told_and_found_again() -> Result<()> {
+    let mut server = Server::start().await?;
+    let (auth, store) = server.gateway().await?;
+    server.bootstrap(&auth).await?;
+    let known = auth.login(PEER, "admin", ADMIN_PASSWORD).await?;
+    let other = auth.login(PEER, "admin", ADMIN_PASSWORD).await?;
+    let caller = auth.caller_by_token(Some(known.access.reveal())).await;
+    ensure!(matches!(caller, Caller::Account(_)), "{caller:?}");
+
+    server.cut().await;
+    let error = store.ping().await.err().context("it answers")?;
+    ensure!(matches!(error, Error::Unreachable { .. }), "{}", error.chain());
+    let caller = auth.caller_by_token(Some(other.access.reveal())).await;
+    ensure!(matches!(caller, Caller::Unverifiable), "{caller:?}");
+    ensure!(
+        auth.authorize(&caller, Action::Subscribe(&path("a"))) == Err(Denied::Unavailable),
+        "nobody can tell"
+    );
+    let caller = auth.caller_by_token(Some(known.access.reveal())).await;
+    ensure!(
+        matches!(caller, Caller::Account(_)),
+        "who was known goes on: {caller:?}"
+    );
+    let login = auth.login(PEER, "admin", ADMIN_PASSWORD).await;
+    ensure!(
+        matches!(login, Err(LoginError::Store(Error::Unreachable { .. }))),
+        "{login:?}"
+    );
+    let absent = Database::open(&server.location())
+        .await
+        .err()
+        .context("it opens")?
+        .chain();
+    ensure!(
+        absent.contains(&format!("{HOST}:{}/postgres is away", server.line)),
+        "{absent}"
+    );
+
+    // A gateway that starts now waits for it.
+    let location = server.location();
+    let waiting = tokio::spawn(async move { Database::open_patiently(&location, secs(30)).await });
+    server.connect().await?;
+    waiting.await??.ping().await?;
+    eventually(secs(10), "the pool to reconnect", async || {
+        Ok(store.ping().await?)
+    })
+    .await?;
+    eventually(secs(10), "callers to be told apart", async || {
+        let caller = auth.caller_by_token(Some(other.access.reveal())).await;
+        ensure!(matches!(caller, Caller::Account(_)), "{caller:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_and_not_told() -> Result<()> {
+    let server = Server::start().await?;
+    let location = Location::parse(&server.url("canary-wrong-Vz4"))?;
+    let error = Database::open(&location).await.err().context("it opens")?;
+    let told = format!("{} {error:?} {location:?}", error.chain());
+    ensure!(told.contains("password authentication failed"), "{told}");
+    ensure!(!told.contains("canary"), "{told}");
+    Ok(())
+}
