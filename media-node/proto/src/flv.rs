@@ -1,5 +1,6 @@
 //! FLV (Adobe Flash Video File Format Specification 10.1, annex E), as HTTP-FLV and RTMP carry it:
-//! H.264, H.265 and AAC. Chunking for HTTP or RTMP is not done here.
+//! H.264, H.265 and AAC, and G.711 that
+//! comes in. Chunking for HTTP or RTMP is not done here.
 //!
 //! ```text
 //! file    "FLV" 1 flags u8, header bytes u32 = 9, PreviousTagSize0 u32 = 0, tags
@@ -10,13 +11,29 @@
 mod body;
 mod metadata;
 mod muxer;
+mod reader;
+mod unpacker;
 
 pub use body::{Bodies, H265Dialect, TagKind};
 pub use muxer::Muxer;
+pub use reader::{Reader, Tag};
+pub use unpacker::{Event, LeftOut, Unpacker};
 
-use crate::media::Codec;
+use crate::media::{Codec, codec};
 
-/// Whether a track of this codec finds a place in FLV; others are left out.
+/// Why a stream, or one tag of it, can't be read. All of these are the sender's doing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the stream does not start with an FLV header")]
+    NotFlv,
+    #[error("{what} is cut short")]
+    Truncated { what: &'static str },
+    #[error("a sequence header can't be used")]
+    Parameters(#[from] codec::Error),
+}
+
+/// Whether a track of this codec is written as FLV; others are left out.
 pub const fn carries(codec: Codec) -> bool {
     match codec {
         Codec::H264 | Codec::H265 | Codec::Aac => true,

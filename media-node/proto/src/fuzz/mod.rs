@@ -3,6 +3,7 @@
 //! nor contradict itself.
 
 mod codec;
+mod flv;
 mod mp4;
 
 /// A target and its body.
@@ -22,6 +23,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "annexb",
         body: codec::annexb,
+    },
+    Target {
+        name: "flv",
+        body: flv::flv,
     },
     Target {
         name: "h264_sps",

@@ -204,3 +204,22 @@ fn full_box(kind: [u8; 4], words: &[u32]) -> Vec<u8> {
     out.extend(words.iter().flat_map(|w| w.to_be_bytes()));
     out
 }
+
+#[test]
+fn the_demo_clip_loops_without_a_seam() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/demo.mp4");
+    let file: Bytes = std::fs::read(file).unwrap().into();
+    let index = Index::parse(&file.slice(find_moov(&file).unwrap())).unwrap();
+    let [video, audio] = &index.tracks[..] else {
+        panic!("two tracks")
+    };
+    assert_eq!(index.duration(), Duration::from_secs(16));
+    assert_eq!((video.samples.len(), video.end), (400, 16 * 90_000));
+    assert_eq!((audio.samples.len(), audio.end), (750, 16 * 48_000));
+    for (track, step) in [(video, 3600), (audio, 1024)] {
+        for (sample, ticks) in track.samples.iter().zip((0..).step_by(step)) {
+            assert_eq!((sample.dts, sample.pts), (ticks, ticks));
+        }
+    }
+    assert!(video.samples.iter().step_by(50).all(|s| s.sync));
+}
