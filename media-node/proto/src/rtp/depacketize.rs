@@ -11,6 +11,7 @@
 mod aac;
 mod h264;
 mod h265;
+mod latm;
 mod video;
 
 use super::dts::DtsEstimator;
@@ -111,6 +112,7 @@ struct Source {
 enum Kind {
     Video(Box<video::Video>),
     Aac(aac::Aac),
+    Latm(latm::Latm),
     G711,
 }
 
@@ -132,6 +134,7 @@ impl Depacketizer {
             Format::Aac(parameters, header) => {
                 Kind::Aac(aac::Aac::new(parameters, *header, media.clock_rate))
             }
+            Format::Latm(parameters) => Kind::Latm(latm::Latm::new(parameters, media.clock_rate)),
             Format::G711(_) => Kind::G711,
             Format::Unsupported => {
                 return Err(UnsupportedFormat {
@@ -198,6 +201,11 @@ impl Depacketizer {
                 damaged += aac.take_damaged();
                 result
             }
+            Kind::Latm(latm) => {
+                let result = latm.push(timestamp, header.marker, &packet.payload, &mut assembled);
+                damaged += latm.take_damaged();
+                result
+            }
             Kind::G711 => {
                 let data = packet.payload.clone();
                 assembled.push(Assembled {
@@ -254,6 +262,7 @@ impl Depacketizer {
             match &mut self.format {
                 Kind::Video(video) => video.lose(),
                 Kind::Aac(aac) => aac.lose(),
+                Kind::Latm(latm) => latm.lose(),
                 Kind::G711 => {}
             }
         }

@@ -1,6 +1,7 @@
 //! Format parameters: `a=fmtp:96 name=value;name=value`.
 //!
-//! H.264: RFC 6184 section 8.1. H.265: RFC 7798 section 7.1. AAC: RFC 3640 section 4.1.
+//! H.264: RFC 6184 section 8.1. H.265: RFC 7798 section 7.1. AAC: RFC 3640 section 4.1,
+//! RFC 6416 section 7.3.
 
 use crate::media::codec::{aac, h264, h265};
 use base64::Engine;
@@ -92,6 +93,39 @@ impl Fmtp {
         aac::Parameters::low_complexity(clock_rate, channels).ok()
     }
 
+    /// The configuration of AAC in LATM, out of its `StreamMuxConfig` (ISO/IEC 14496-3 section
+    /// 1.7.3.1), if that is outside the packets and says one frame of one layer at a time:
+    ///
+    /// ```text
+    /// | version 0 | same framing 1 | sub-frames (6) 0 | programs (4) 0 | layers (3) 0 | config ...
+    /// ```
+    pub(super) fn latm(&self) -> Option<aac::Parameters> {
+        if self.get("cpresent") != Some("0") {
+            return None;
+        }
+        let mux = hex::decode(self.get("config")?).ok()?;
+        let (head, rest) = mux.split_first_chunk::<2>()?;
+        if u16::from_be_bytes(*head) >> 1 != 1 << 13 {
+            return None;
+        }
+        // The configuration begins with the last bit of the second byte.
+        let mut previous = head[1];
+        let shifted: Vec<u8> = rest
+            .iter()
+            .map(|byte| {
+                let out = previous << 7 | byte >> 1;
+                previous = *byte;
+                out
+            })
+            .collect();
+        let parameters = aac::Parameters::parse(shifted.into()).ok()?;
+        // Nothing tells where it ends. For plain AAC-LC it can be made again, without the rest.
+        match parameters.codec_string().as_str() {
+            "mp4a.40.2" => aac::Parameters::low_complexity(parameters.sample_rate, parameters.channels).ok(),
+            _ => Some(parameters),
+        }
+    }
+
     /// The layout of AU headers; `None` if it is one that we can't take.
     pub(super) fn au_header(&self) -> Option<AuHeader> {
         let mode = self.get("mode").unwrap_or("AAC-hbr").to_ascii_lowercase();
@@ -166,6 +200,33 @@ mod tests {
             units,
             [&[0x67, 0x42, 0, 0x1f][..], &[0x67, 0x42, 0, 0x1f], &[0x68, 0xce]]
         );
+    }
+
+    #[test]
+    fn latm_configurations() {
+        // As GStreamer and as ffmpeg write it, both 44.1 kHz mono.
+        for config in ["40002410adca00", "400024103fc0"] {
+            let parameters = Fmtp::parse(&format!("cpresent=0;config={config}"))
+                .latm()
+                .unwrap();
+            assert_eq!((parameters.sample_rate, parameters.channels), (44_100, 1));
+            assert_eq!(parameters.config[..], [0x12, 0x08]);
+        }
+        for refused in [
+            "config=400024103fc0",
+            "cpresent=1;config=400024103fc0",
+            "cpresent=0",
+        ] {
+            assert_eq!(Fmtp::parse(refused).latm(), None, "{refused}");
+        }
+        // Version 1, several sub-frames, several layers, cut.
+        for config in ["c00024103fc0", "410024103fc0", "400224103fc0", "4000", "40", "zz"] {
+            assert_eq!(
+                Fmtp::parse(&format!("cpresent=0;config={config}")).latm(),
+                None,
+                "{config}"
+            );
+        }
     }
 
     #[test]

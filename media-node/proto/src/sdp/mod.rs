@@ -55,6 +55,8 @@ pub enum Format {
     H264(Option<h264::Parameters>),
     H265(Option<h265::Parameters>),
     Aac(aac::Parameters, fmtp::AuHeader),
+    /// AAC in the older framing of RFC 6416.
+    Latm(aac::Parameters),
     G711(g711::Parameters),
     /// A codec or a packetization that we can't take; [`Media::encoding`] names it.
     Unsupported,
@@ -65,7 +67,7 @@ impl Media {
         match self.format {
             Format::H264(_) => Some(Codec::H264),
             Format::H265(_) => Some(Codec::H265),
-            Format::Aac(..) => Some(Codec::Aac),
+            Format::Aac(..) | Format::Latm(_) => Some(Codec::Aac),
             Format::G711(_) => Some(Codec::G711),
             Format::Unsupported => None,
         }
@@ -76,7 +78,9 @@ impl Media {
         match &self.format {
             Format::H264(parameters) => parameters.clone().map(CodecParameters::H264),
             Format::H265(parameters) => parameters.clone().map(CodecParameters::H265),
-            Format::Aac(parameters, _) => Some(CodecParameters::Aac(parameters.clone())),
+            Format::Aac(parameters, _) | Format::Latm(parameters) => {
+                Some(CodecParameters::Aac(parameters.clone()))
+            }
             Format::G711(parameters) => Some(CodecParameters::G711(parameters.clone())),
             Format::Unsupported => None,
         }

@@ -247,6 +247,7 @@ fn format(kind: Kind, map: Rtpmap<'_>, fmtp: &Fmtp) -> Option<Format> {
             let header = fmtp.au_header()?;
             Some(Format::Aac(fmtp.aac(map.clock_rate, map.channels)?, header))
         }
+        (Kind::Audio, "MP4A-LATM") => fmtp.latm().map(Format::Latm),
         (Kind::Audio, name @ ("PCMA" | "PCMU")) => {
             let law = if name == "PCMA" {
                 g711::Law::A

@@ -33,11 +33,9 @@ struct Fragment {
 
 impl Aac {
     pub(super) fn new(parameters: &Parameters, header: AuHeader, clock_rate: u32) -> Self {
-        let samples = i64::from(parameters.samples_per_access_unit());
-        let duration = samples * i64::from(clock_rate) / i64::from(parameters.sample_rate.max(1));
         Self {
             header,
-            duration,
+            duration: duration(parameters, clock_rate),
             fragment: None,
             skip: None,
             damaged_count: 0,
@@ -78,6 +76,7 @@ impl Aac {
             end: bits,
         };
         let mut at = timestamp;
+        let mut any = false;
         for count in 0.. {
             let index_bits = if count == 0 {
                 self.header.index_bits
@@ -108,8 +107,9 @@ impl Aac {
             self.lose();
             out.push(assembled(at, data.split_to(size)));
             at = at.saturating_add(self.duration);
+            any = true;
         }
-        if at == timestamp {
+        if !any {
             return Err(Fault::Malformed("no AU header"));
         }
         Ok(())
@@ -151,9 +151,15 @@ impl Aac {
     }
 }
 
+/// Ticks of the track's clock that one access unit lasts.
+pub(super) fn duration(parameters: &Parameters, clock_rate: u32) -> i64 {
+    let samples = i64::from(parameters.samples_per_access_unit());
+    samples * i64::from(clock_rate) / i64::from(parameters.sample_rate.max(1))
+}
+
 /// Some cameras leave the ADTS header on. No raw frame looks like one: its first element would be
 /// the end (ISO/IEC 14496-3 section 4.4.2.1).
-fn assembled(timestamp: i64, mut data: Bytes) -> Assembled {
+pub(super) fn assembled(timestamp: i64, mut data: Bytes) -> Assembled {
     if let Ok(header) = adts::Header::parse(&data)
         && header.frame_bytes == data.len()
     {

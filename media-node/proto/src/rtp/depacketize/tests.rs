@@ -657,3 +657,83 @@ fn timestamps_extend_in_both_directions() {
     assert_eq!(extend(0x1_0000_0005, 0xffff_fff0), 0xffff_fff0);
     assert_eq!(extend(i64::MAX, (i64::MAX as u32).wrapping_add(5)), i64::MAX);
 }
+
+fn latm() -> Depacketizer {
+    let text = "v=0\r\nm=audio 0 RTP/AVP 96\r\na=rtpmap:96 MP4A-LATM/44100\r\n\
+        a=fmtp:96 cpresent=0;config=40002410adca00\r\n";
+    Depacketizer::new(&sdp::parse(text.as_bytes()).unwrap().media[0]).unwrap()
+}
+
+#[test]
+fn latm_elements_whole_and_in_fragments() {
+    let long = [&[0xff, 45][..], &[9; 300]].concat();
+    let packets = [
+        packet(1, 0, true, &[3, 1, 2, 3]),
+        packet(2, 1024, true, &[1, 7, 2, 8, 8]),
+        packet(3, 3072, false, &long[..100]),
+        packet(4, 3072, false, &long[100..200]),
+        packet(5, 3072, true, &long[200..]),
+    ];
+    let mut depacketizer = latm();
+    let received = push_all(&mut depacketizer, &packets);
+    let units: Vec<_> = received
+        .iter()
+        .map(|u| (u.pts.ticks(), u.data.to_vec()))
+        .collect();
+    let expected = [
+        (0, vec![1, 2, 3]),
+        (1024, vec![7]),
+        (2048, vec![8, 8]),
+        (3072, vec![9; 300]),
+    ];
+    assert_eq!(units, expected);
+    // Any fragment lost costs this access unit and no other.
+    for lost in 2..5 {
+        let mut left = packets.to_vec();
+        left.remove(lost);
+        left.push(packet(6, 4096, true, &[1, 5]));
+        let mut depacketizer = latm();
+        let mut received = Vec::new();
+        for packet in &left {
+            // What a first fragment leaves behind can't be told from an element.
+            let _ = depacketizer.push(packet);
+            received.extend(std::iter::from_fn(|| depacketizer.pull()));
+        }
+        let times: Vec<_> = received
+            .iter()
+            .map(|u| u.pts.ticks())
+            .filter(|t| *t != 3072)
+            .collect();
+        assert_eq!(times[..3], [0, 1024, 2048], "packet {lost}");
+        assert!(
+            received.iter().all(|unit| unit.data.len() != 300),
+            "packet {lost}"
+        );
+    }
+}
+
+#[test]
+fn bad_latm_payloads_are_refused() {
+    let mut depacketizer = latm();
+    let malformed = |sequence_number, what| {
+        Err(Error::Malformed {
+            sequence_number,
+            what,
+        })
+    };
+    let early = depacketizer.push(&packet(1, 0, true, &[0xff, 0xff]));
+    assert_eq!(early, malformed(1, "element ends in its length"));
+    let long = depacketizer.push(&packet(2, 0, true, &[5, 1]));
+    assert_eq!(long, malformed(2, "element is longer than its packets"));
+    let endless = (3..100).find_map(|i| depacketizer.push(&packet(i, 0, false, &[0xff; 1400])).err());
+    assert!(matches!(
+        endless,
+        Some(Error::Malformed {
+            what: "fragments without an end",
+            ..
+        })
+    ));
+    depacketizer.push(&packet(101, 0, true, &[1])).unwrap();
+    depacketizer.push(&packet(102, 0, true, &[1, 4])).unwrap();
+    assert_eq!(depacketizer.pull().unwrap().data[..], [4]);
+}
