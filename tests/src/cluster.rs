@@ -154,18 +154,20 @@ impl Default for Pool {
     }
 }
 
-/// Makes a namespace with a pool that is ready, calls `test` with it, and removes all of it again. When the test fails,
+/// Makes a namespace, with a pool that is ready if one is asked for, calls `test` with it, and removes all of it again. When the test fails,
 /// it prints what a person would look at.
 ///
 /// # Errors
 /// The test's; or when the namespace does not go away, which means that something of ours holds it.
-pub async fn with_namespace<F>(pool: Pool, test: F) -> Result<()>
+pub async fn with_namespace<F>(pool: impl Into<Option<Pool>>, test: F) -> Result<()>
 where
     F: AsyncFnOnce(&Namespace) -> Result<()>,
 {
     let ns = Namespace::create(Cluster::connect()?).await?;
     let run = async {
-        ns.start_pool(pool).await?;
+        if let Some(pool) = pool.into() {
+            ns.start_pool(pool).await?;
+        }
         test(&ns).await
     };
     let result = AssertUnwindSafe(run).catch_unwind().await;

@@ -11,12 +11,15 @@ use tokio::process::Command;
 use crate::{
     eventually, manifest,
     process::Process,
-    setup::program,
+    setup::{self, program},
     wait::{secs, throughout},
 };
 
 /// The password of `admin` in nodes that tests start. Nothing that Weir prints or answers may contain it.
 pub const ADMIN_PASSWORD: &str = "canary-admin-5rTk";
+
+/// The folder below `--data` that `spec.source.file.path` is relative to.
+const MEDIA: &str = "media";
 
 /// What a node is started with.
 pub struct Builder {
@@ -25,6 +28,7 @@ pub struct Builder {
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    clips: Vec<String>,
     manifests: Vec<(String, String)>,
 }
 
@@ -55,6 +59,7 @@ impl MediaNode {
             port: 0,
             arguments: Vec::new(),
             environment: Vec::new(),
+            clips: Vec::new(),
             manifests: vec![(
                 "pool.yaml".to_owned(),
                 manifest::pool_that_allows("media", &["127.0.0.0/8"]),
@@ -253,6 +258,13 @@ impl Builder {
         self
     }
 
+    /// Puts a clip into the node's media folder, and a Camera that plays it in a loop into the manifests.
+    #[must_use]
+    pub fn file_camera(mut self, name: &str, clip: &str, more: &str) -> Self {
+        self.clips.push(clip.to_owned());
+        self.manifest(&format!("{name}.yaml"), manifest::file_camera(name, clip, more))
+    }
+
     /// Leaves the MediaPool out that lets the node dial cameras on loopback.
     #[must_use]
     pub fn default_policy(mut self) -> Self {
@@ -312,6 +324,11 @@ impl Builder {
         fs::create_dir_all(&manifests)?;
         for (file, text) in &self.manifests {
             write_manifest(&manifests, file, text)?;
+        }
+        let media = folder.path().join("data").join(MEDIA);
+        fs::create_dir_all(&media)?;
+        for clip in &self.clips {
+            fs::copy(setup::clip(clip).await?, media.join(clip))?;
         }
         let mut command = Command::new(program("media-node")?);
         // What the machine's environment says of Weir is none of the test's business.

@@ -27,7 +27,7 @@ fn files(folder: &str) -> Result<BTreeMap<String, String>> {
 async fn wrong_ones_are_refused_with_advice() -> Result<()> {
     let table = files("crds/testdata/refused")?;
     ensure!(table.len() >= 25, "{} manifests", table.len());
-    with_namespace(Pool::default(), async |ns| {
+    with_namespace(None, async |ns| {
         let mut failures = Vec::new();
         for (name, text) in &table {
             let head = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)).map(str::trim);

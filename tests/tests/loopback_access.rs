@@ -4,17 +4,16 @@ use weir_tests::{
     Result,
     camera::{self, Auth, Camera, Make, PASSWORD, USER},
     ensure,
-    manifest::{file_camera, publish_camera, rtsp_camera, secret},
+    manifest::{publish_camera, rtsp_camera, secret},
     media_node::{ADMIN_PASSWORD, MediaNode, Tokens},
     player, setup,
     wait::secs,
 };
 
 async fn protected() -> Result<MediaNode> {
-    let clip = setup::clip("h264_aac.mp4").await?;
     let node = MediaNode::standalone()
         .protected()
-        .manifest("a.yaml", file_camera("door", clip.display(), ""))
+        .file_camera("door", "h264_aac.mp4", "")
         .start()
         .await?;
     node.until_ready("door").await?;
@@ -218,7 +217,7 @@ async fn the_documented_server_and_streams() -> Result<()> {
 async fn anonymous_view_is_for_viewing_alone() -> Result<()> {
     let clip = setup::clip("h264_aac.mp4").await?;
     let node = MediaNode::standalone()
-        .manifest("a.yaml", file_camera("door", clip.display(), ""))
+        .file_camera("door", "h264_aac.mp4", "")
         .manifest("b.yaml", publish_camera("gate", ""))
         .start()
         .await?;

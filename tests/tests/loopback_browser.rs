@@ -5,9 +5,7 @@ use weir_tests::{
     Context, Result,
     browser::{self, Watched},
     ensure,
-    manifest::file_camera,
     media_node::{ADMIN_PASSWORD, MediaNode},
-    setup,
 };
 
 #[derive(Debug, Deserialize)]
@@ -31,11 +29,7 @@ async fn page(node: &MediaNode, way: &str, password: Option<&str>) -> Result<Pag
 }
 
 async fn node(protected: bool) -> Result<MediaNode> {
-    let clip = setup::clip("h264_aac.mp4").await?;
-    let builder = MediaNode::standalone().manifest(
-        "a.yaml",
-        file_camera("door", clip.display(), "  displayName: Front door\n"),
-    );
+    let builder = MediaNode::standalone().file_camera("door", "h264_aac.mp4", "  displayName: Front door\n");
     let node = if protected { builder.protected() } else { builder }
         .start()
         .await?;

@@ -4,19 +4,17 @@ use weir_tests::{
     Context, Result, browser,
     camera::{Auth, Camera, Make},
     ensure, eventually,
-    manifest::{file_camera, rtsp_camera},
+    manifest::rtsp_camera,
     media_node::MediaNode,
-    player, setup,
+    player,
     wait::secs,
 };
 
 /// A node with a camera `a/Door` (H.264, AAC) and a camera `h265` (H.265, AAC), both from files.
 async fn node() -> Result<MediaNode> {
-    let h264 = setup::clip("h264_aac.mp4").await?;
-    let h265 = setup::clip("h265_aac.mp4").await?;
     let node = MediaNode::standalone()
-        .manifest("a.yaml", file_camera("door", h264.display(), "  path: a/Door\n"))
-        .manifest("b.yaml", file_camera("h265", h265.display(), ""))
+        .file_camera("door", "h264_aac.mp4", "  path: a/Door\n")
+        .file_camera("h265", "h265_aac.mp4", "")
         .start()
         .await?;
     node.until_ready("door").await?;
@@ -148,7 +146,6 @@ async fn hls_in_fragments_for_h265() -> Result<()> {
 
 #[tokio::test]
 async fn hls_numbers_never_go_back() -> Result<()> {
-    let clip = setup::clip("h264_aac.mp4").await?;
     let number = async |node: &MediaNode| {
         eventually(secs(20), "a playlist", async || {
             let (status, text) = node.text("/streams/door.m3u8").await?;
@@ -162,7 +159,7 @@ async fn hls_numbers_never_go_back() -> Result<()> {
         .await
     };
     let node = MediaNode::standalone()
-        .manifest("a.yaml", file_camera("door", clip.display(), ""))
+        .file_camera("door", "h264_aac.mp4", "")
         .start()
         .await?;
     let before = number(&node).await?;

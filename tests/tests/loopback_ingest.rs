@@ -4,7 +4,7 @@ use weir_tests::{
     Result,
     camera::{self, Auth, Camera, Make, PASSWORD, USER},
     ensure, eventually,
-    manifest::{file_camera, publish_camera, rtsp_camera_by, secret},
+    manifest::{publish_camera, rtsp_camera_by, secret},
     media_node::MediaNode,
     player, setup,
     wait::secs,
@@ -112,9 +112,8 @@ async fn sound_can_be_left_out() -> Result<()> {
 
 /// The camera's loop of a file must look like an endless stream, also where the file ends.
 async fn file(clip: &str, codecs: &[&str], says: (&str, &str)) -> Result<()> {
-    let clip = setup::clip(clip).await?;
     let node = MediaNode::standalone()
-        .manifest("file.yaml", file_camera("file", clip.display(), ""))
+        .file_camera("file", clip, "")
         .start()
         .await?;
     let status = node.until_ready("file").await?;

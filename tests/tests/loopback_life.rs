@@ -8,7 +8,7 @@ use weir_tests::{
     ensure, eventually,
     manifest::{camera, file_camera, route, rtsp_camera, rtsp_camera_by, secret},
     media_node::MediaNode,
-    player, setup,
+    player,
     wait::{secs, throughout},
 };
 
@@ -222,16 +222,18 @@ async fn manifests_are_read_again() -> Result<()> {
 
 #[tokio::test]
 async fn of_two_with_one_path_one_serves() -> Result<()> {
-    let clip = setup::clip("h264_other.mp4").await?;
     let node = MediaNode::standalone()
-        .manifest("a.yaml", file_camera("first", clip.display(), "  path: gate\n"))
+        .file_camera("first", "h264_other.mp4", "  path: gate\n")
         .start()
         .await?;
     node.until_ready("first").await?;
-    node.apply("b.yaml", &file_camera("second", clip.display(), "  path: Gate\n"))?;
+    node.apply(
+        "second.yaml",
+        &file_camera("second", "h264_other.mp4", "  path: Gate\n"),
+    )?;
     node.until_reason("second", "PathTaken").await?;
     node.stays_ready("first", secs(2)).await?;
-    node.delete("a.yaml")?;
+    node.delete("first.yaml")?;
     node.until_ready("second").await?;
     Ok(())
 }

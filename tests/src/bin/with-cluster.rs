@@ -205,7 +205,8 @@ async fn database(folder: &Path) -> Result<(Process, String)> {
 }
 
 async fn install(stage: &Stage) -> Result<()> {
-    let chart = env::var_os("WEIR_TEST_CHART").map_or_else(|| setup::root().join("charts/weir"), PathBuf::from);
+    let chart =
+        env::var_os("WEIR_TEST_CHART").map_or_else(|| setup::root().join("charts/weir"), PathBuf::from);
     let chart = chart.to_string_lossy();
     let (operator, media_node) = (
         format!("operator.image={}", stage.images.operator),
