@@ -22,7 +22,7 @@ picture="testsrc2=size=1280x720:rate=25:duration=$seconds,boxblur=2,
     drawtext=fontfile=$font:timecode='00\:00\:00\:00':rate=25:fontsize=72:fontcolor=white:box=1:boxcolor=black@0.7:boxborderw=18:x=(w-tw)/2:y=h/2+20,
     format=yuv420p"
 for pass in 1 2; do
-    ffmpeg -v error -y -f lavfi -i "$picture" -c:v libx264 -profile:v high -preset veryslow -bf 0 \
+    ffmpeg -v error -y -f lavfi -i "$picture" -c:v libx264 -profile:v high -level:v 3.1 -preset veryslow -refs 4 -bf 0 \
         -g 50 -keyint_min 50 -sc_threshold 0 -b:v 395k -maxrate 900k -bufsize 1800k \
         -pass $pass -passlogfile "$work/pass" "$work/picture.mp4"
 done
