@@ -156,12 +156,13 @@ fn track(trak: &Bytes, movie_timescale: u32, max_samples: usize) -> Result<Resul
         Some(edts) => edit_shift(&edts, movie_timescale, timescale)?,
         None => 0,
     };
-    let mut end = 0;
+    let mut end = -shift;
     let mut samples = Vec::new();
-    let rescale = |ticks: i64| Timestamp::new(ticks + shift, timescale).rescale(clock_rate);
+    // Writers that use negative composition offsets mean decoding to begin that much earlier: no
+    // picture is decoded after it is shown.
+    let mut reordering = 0;
     for entry in sample_table::Samples::parse(&stbl, max_samples)? {
         let (sample, duration) = entry?;
-        let sample_end = sample.pts + i64::from(duration);
         if [sample.dts, sample.pts]
             .iter()
             .any(|t| t.abs() / i64::from(timescale) > MAX_SECONDS)
@@ -172,15 +173,19 @@ fn track(trak: &Bytes, movie_timescale: u32, max_samples: usize) -> Result<Resul
                 value: sample.dts.unsigned_abs(),
             });
         }
+        let sample_end = sample.pts + i64::from(duration);
         if is_video || sample_end + shift > 0 {
-            end = end.max(rescale(sample_end));
-            samples.push(Sample {
-                dts: rescale(sample.dts),
-                pts: rescale(sample.pts),
-                ..sample
-            });
+            end = end.max(sample_end);
+            reordering = reordering.max(sample.dts - sample.pts);
+            samples.push(sample);
         }
     }
+    let rescale = |ticks: i64| Timestamp::new(ticks + shift, timescale).rescale(clock_rate);
+    for sample in &mut samples {
+        sample.dts = rescale(sample.dts - reordering);
+        sample.pts = rescale(sample.pts);
+    }
+    let end = rescale(end);
     let track = media::Track { codec, clock_rate };
     Ok(Ok(Track {
         track,

@@ -145,6 +145,20 @@ fn counts_that_lie_find_no_memory() {
 }
 
 #[test]
+fn no_picture_is_decoded_after_it_is_shown() {
+    let plain = Index::parse(&moov(H264_AAC_MP4)).unwrap();
+    // The first picture's composition offset, in ticks of 12800: shown 0.1 s before its time.
+    let index = Index::parse(&patched(*b"ctts", 12, -1280_i32 as u32)).unwrap();
+    let (plain, moved) = (&plain.tracks[0].samples, &index.tracks[0].samples);
+    assert!(moved.iter().all(|s| s.dts <= s.pts));
+    assert_eq!(
+        (plain[0].pts - moved[0].pts, plain[1].pts),
+        (16_200, moved[1].pts)
+    );
+    assert_eq!(plain[1].dts - moved[1].dts, 9000);
+}
+
+#[test]
 fn damaged_fields_are_refused() {
     let timescale = Index::parse(&patched(*b"mdhd", 12, 0));
     assert!(matches!(
