@@ -28,7 +28,7 @@ pub fn h265_aac() -> Clip {
     clip(H265_AAC_MP4)
 }
 
-/// The clip's first `n` access units with a keyframe's segment numbers on, counted from `first`.
+/// Lets a segment start at every keyframe, counted from `first`.
 pub fn number_segments(clip: &mut Clip, first: u64) {
     let keyframes = clip.access_units.iter_mut().filter(|au| au.keyframe);
     for (number, au) in (first..).zip(keyframes) {
