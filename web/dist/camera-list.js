@@ -9,6 +9,9 @@ import { codecName } from './ways.js';
 /** More rows than anybody reads; the filter finds the rest. */
 const MOST_ROWS = 300;
 
+/** Reasons for not being ready that are nobody's fault. */
+const PASSING = new Set(['Connecting', 'Moving', 'Disabled', 'WaitingForPublisher']);
+
 export class CameraList {
   #list;
   #note;
@@ -137,8 +140,7 @@ class Row {
 function liveState({ ready, reason }) {
   if (reason === 'Idle') return { kind: 'idle', label: 'On demand' };
   if (ready) return { kind: 'live', label: 'Live' };
-  if (reason === 'Disabled') return { kind: 'idle', label: 'Disabled' };
-  return { kind: 'problem', label: reason || 'Not ready' };
+  return { kind: PASSING.has(reason ?? '') ? 'idle' : 'problem', label: reason || 'Not ready' };
 }
 
 /** @param {Camera} camera */

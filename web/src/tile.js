@@ -1,9 +1,10 @@
 // One player of the grid: a picture, its controls, and the loop that keeps it playing. The loop tries the ways in
 // order, falls back when one gives no picture, comes back when a running stream breaks, and says why when nothing works.
-// Which tiles there are, and what the rest of the page shows about the selected one, is app.js.
+// A single try is attempt.js; which tiles there are, and what the page shows about the selected one, is app.js.
 
+import { playUntilFailure } from './attempt.js';
 import { el, icon, iconButton, setIcon, setText } from './dom.js';
-import { canDecode, hasMediaSource, startFlv, startHls } from './engines.js';
+import { canDecode, hasMediaSource } from './engines.js';
 import { explain, worthRetrying } from './messages.js';
 import { WAYS, automatic } from './ways.js';
 
@@ -27,9 +28,6 @@ import { WAYS, automatic } from './ways.js';
  * @property {() => void} loginNeeded
  */
 
-/** An on-demand camera is dialled first and then sends nothing until its next keyframe. */
-const FIRST_PICTURE_MS = { flv: 15_000, ws: 15_000, hls: 30_000 };
-const STALL_MS = 8_000;
 /** A stream that ran this long is tried again the same way; one that broke earlier counts as a failed try. */
 const STEADY_MS = 10_000;
 const RECONNECT_MS = 500;
@@ -182,6 +180,7 @@ export class Tile {
       const { tries, played } = await this.#tryAll(steady, signal);
       if (signal.aborted) return;
       if (played) {
+        this.#set('starting');
         steady = played;
         pauseMs = RETRY_FIRST_MS;
         await this.#sleep(RECONNECT_MS, signal);
@@ -209,7 +208,7 @@ export class Tile {
     const order = this.#chosen ? [this.#chosen] : automatic(this.codec, this.#page.httpFlvPlayers());
     const queue = first ? [first, ...order.filter((way) => way !== first)] : order;
     let refreshed = false;
-    while (queue.length > 0) {
+    while (queue.length > 0 && !signal.aborted) {
       const way = /** @type {Way} */ (queue.shift());
       const token = this.#session.token;
       const { failure, playedMs } = await this.#try(way, signal);
@@ -232,7 +231,7 @@ export class Tile {
    * Plays one way until it fails.
    *
    * @param {Way} way @param {AbortSignal} signal
-   * @returns {Promise<{failure: Failure, playedMs: number}>}
+   * @returns {Promise<{failure: Failure, playedMs: number}>} playedMs: 0 where no picture came
    */
   async #try(way, signal) {
     if (!canDecode(this.camera?.codec)) return { failure: { kind: 'codec' }, playedMs: 0 };
@@ -240,100 +239,34 @@ export class Tile {
 
     this.way = way;
     this.#set(this.state === 'error' ? 'error' : 'starting');
-    const one = new AbortController();
-    const end = () => one.abort();
-    signal.addEventListener('abort', end, { once: true });
-    let playedSince = 0;
-    try {
-      let failure = await this.#untilFailure(way, one.signal, () => {
-        playedSince = performance.now();
-      });
-      const silent = failure.kind === 'network' || failure.kind === 'ended';
-      if (way === 'ws' && silent && playedSince === 0 && !signal.aborted) {
-        const status = await this.#session.streamStatus(this.path ?? '');
-        if (status >= 400) failure = { kind: 'status', status };
-      }
-      return { failure, playedMs: playedSince > 0 ? performance.now() - playedSince : 0 };
-    } finally {
-      one.abort();
-      signal.removeEventListener('abort', end);
-      this.figures = null;
-    }
-  }
-
-  /** @param {Way} way @param {AbortSignal} signal @param {() => void} played @returns {Promise<Failure>} */
-  #untilFailure(way, signal, played) {
-    const video = this.#video;
-    return new Promise((resolve) => {
-      let showing = false;
-      let seenTime = 0;
-      let seenAt = performance.now();
-      /** @type {import('./engines.js').ReadFigures} */
-      let read = () => ({ latency: null, buffer: null, codec: '', received: false });
-      const start = {
-        video,
-        url: this.#session.streamUrl(this.path ?? '', way),
-        videoOnly: this.#videoOnly,
-        freshUrl: (/** @type {string} */ url) => this.#session.withToken(url),
-        signal,
-        fail: resolve,
-      };
-
-      const deadline = setTimeout(() => {
-        if (this.state === 'blocked') return;
-        this.#videoOnly ||= way !== 'hls' && read().received;
-        resolve({ kind: 'timeout' });
-      }, FIRST_PICTURE_MS[way]);
-
-      const tick = setInterval(() => {
-        this.figures = read();
-        if (video.currentTime !== seenTime || video.paused || document.hidden) {
-          seenTime = video.currentTime;
-          seenAt = performance.now();
-        } else if (showing && performance.now() - seenAt > STALL_MS) {
-          resolve({ kind: 'stalled' });
-        }
+    const outcome = await playUntilFailure({
+      video: this.#video,
+      way,
+      url: this.#session.streamUrl(this.path ?? '', way),
+      freshUrl: (url) => this.#session.withToken(url),
+      videoOnly: this.#videoOnly,
+      signal,
+      canStart: () => this.#startPicture(),
+      blocked: () => this.state === 'blocked',
+      began: () => {
+        this.error = null;
+        delete this.#video.dataset.failure;
+        this.#set('playing');
+      },
+      measured: (figures) => {
+        this.figures = figures;
         this.#render();
-      }, 1000);
-
-      video.addEventListener(
-        'timeupdate',
-        () => {
-          if (showing || video.paused || video.seeking || video.currentTime === 0 || video.readyState < 2) return;
-          showing = true;
-          clearTimeout(deadline);
-          played();
-          this.error = null;
-          delete video.dataset.failure;
-          this.figures = read();
-          this.#set('playing');
-        },
-        { signal },
-      );
-      video.addEventListener('canplay', () => this.#startPicture(), { signal });
-      video.addEventListener(
-        'error',
-        () => resolve({ kind: 'media', detail: video.error?.message.slice(0, 80) }),
-        { signal },
-      );
-      signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(deadline);
-          clearInterval(tick);
-          resolve({ kind: 'ended' });
-        },
-        { once: true },
-      );
-
-      const engine = way === 'hls' ? startHls(start) : startFlv(start);
-      engine.then(
-        (figures) => {
-          read = figures;
-        },
-        () => resolve({ kind: 'network' }),
-      );
+      },
     });
+    this.figures = null;
+    this.#videoOnly ||= outcome.waitsForSound;
+    const { failure, playedMs } = outcome;
+    const silent = failure.kind === 'network' || failure.kind === 'ended';
+    if (way === 'ws' && silent && playedMs === 0 && !signal.aborted) {
+      const status = await this.#session.streamStatus(this.path ?? '');
+      if (status >= 400) return { failure: { kind: 'status', status }, playedMs };
+    }
+    return { failure, playedMs };
   }
 
   #startPicture() {
