@@ -57,7 +57,7 @@ fuzz-replay:
 
 # The measurements that docs/ quotes.
 bench *ARGS:
-    tests/bench "$@"
+    tests/bench/run "$@"
 
 # Writes what is made from something else: custom resources, their reference, the chart's copies.
 generate:
