@@ -1,0 +1,235 @@
+//! A namespace brought to its plan: read, plan, apply, say so. One file a kind, none with logic of its own worth a name;
+//! when namespaces are due is `runtime`'s.
+
+mod camera;
+mod media_pool;
+mod record_schedule;
+mod retries;
+mod room;
+mod route;
+mod totals;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{Client, Resource, ResourceExt};
+use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument;
+
+use crate::{
+    error::{Category, Error},
+    events::{Events, Note},
+    metrics as names,
+    plan::{self, Limits},
+    resources::Settings,
+    snapshot::{self, Memory, Objects},
+    status::{self, Wanted},
+};
+use retries::Retries;
+use totals::Totals;
+
+/// What all reconciliations share.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Where events go.
+    pub events: Events,
+    /// What pods are made with.
+    pub settings: Settings,
+    /// Delays and bounds of plans.
+    pub limits: Limits,
+    totals: Totals,
+}
+
+impl Context {
+    /// With nothing reconciled yet.
+    pub fn new(client: Client, events: Events, settings: Settings, limits: Limits) -> Self {
+        Self {
+            client,
+            events,
+            settings,
+            limits,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Forgets a namespace in which there is nothing any more.
+    pub fn forget(&self, namespace: &str) {
+        self.totals.forget(namespace);
+    }
+}
+
+/// What the operator remembers of a namespace. It may be lost.
+#[derive(Debug, Default)]
+pub struct World {
+    memory: Memory,
+    retries: Retries,
+    pool: media_pool::Applied,
+}
+
+/// What is left to do in a namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    next: Option<Duration>,
+    errors: usize,
+}
+
+impl Rest {
+    /// Comes back after that time at the latest.
+    fn again(&mut self, after: Duration) {
+        self.next = Some(self.next.map_or(after, |next| next.min(after)));
+    }
+
+    /// Notes how work on an object ended, and when to try again.
+    fn note<T>(
+        &mut self,
+        world: &mut World,
+        kind: &'static str,
+        name: &str,
+        result: Result<T, Error>,
+    ) -> Option<T> {
+        let key = format!("{kind}/{name}");
+        match result {
+            Ok(value) => {
+                world.retries.succeeded(&key);
+                Some(value)
+            }
+            Err(error) => {
+                let category = error.category();
+                let after = world.retries.failed(key, category, Instant::now());
+                let error = error.chain();
+                if category.is_ordinary() {
+                    tracing::debug!(kind, name, category = category.label(), %error, ?after, "has to be done again");
+                } else {
+                    tracing::warn!(kind, name, category = category.label(), %error, ?after, "could not be done");
+                    self.errors += 1;
+                }
+                metrics::counter!(names::ERRORS, "kind" => kind, "category" => category.label()).increment(1);
+                self.again(after);
+                None
+            }
+        }
+    }
+}
+
+/// Brings one namespace to its plan. Says after which time it wants to be called again at the latest.
+pub async fn reconcile(
+    context: &Context,
+    namespace: &str,
+    mut objects: Objects,
+    world: &mut World,
+) -> Option<Duration> {
+    let start = Instant::now();
+    let snapshot = snapshot::take(&mut objects, &mut world.memory, start);
+    let planning = Instant::now();
+    let plan = plan::plan(&snapshot, &context.limits);
+    metrics::histogram!(names::PLAN_SECONDS).record(planning.elapsed().as_secs_f64());
+    context.totals.set(namespace, &plan);
+
+    let mut rest = Rest::default();
+    if let Some(wake) = plan.wake {
+        rest.again(wake);
+    }
+    // Roles before placements: a node that is given a camera may read its Secret by then. A pool whose objects cannot be
+    // applied holds up no camera.
+    let now = Timestamp::now();
+    for pool in &objects.pools {
+        let span = span("MediaPool", namespace, &pool.name_any(), pool.metadata.generation);
+        media_pool::reconcile(context, pool, &objects, &plan, world, &mut rest, now)
+            .instrument(span)
+            .await;
+    }
+    camera::reconcile(context, &objects, &snapshot, &plan, world, &mut rest, now).await;
+    route::reconcile(context, &objects, &plan, world, &mut rest, now).await;
+    room::reconcile(context, &objects, world, &mut rest, now).await;
+    record_schedule::reconcile(context, &objects, world, &mut rest, now).await;
+    world.retries.forget_old(Instant::now());
+
+    let result = if rest.errors == 0 { "ok" } else { "error" };
+    metrics::counter!(names::RECONCILES, "result" => result).increment(1);
+    metrics::histogram!(names::RECONCILE_SECONDS).record(start.elapsed().as_secs_f64());
+    rest.next
+}
+
+fn span(kind: &'static str, namespace: &str, name: &str, generation: Option<i64>) -> tracing::Span {
+    tracing::info_span!("reconcile", kind, namespace, name, generation)
+}
+
+/// Writes the status of an object whose status is the operator's alone and holds nothing but conditions: all those
+/// objects in turn, each on change only.
+async fn write_conditions<K, S>(
+    context: &Context,
+    objects: &[Arc<K>],
+    world: &mut World,
+    rest: &mut Rest,
+    now: Timestamp,
+    wanted: impl Fn(&K) -> Option<Vec<Wanted>>,
+    parts: impl Fn(&K) -> (Vec<weir_crds::Condition>, Option<i64>),
+    status: impl Fn(Vec<weir_crds::Condition>, Option<i64>) -> S,
+) where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+    S: Serialize + Sync,
+{
+    let kind: &'static str = match K::kind(&()).as_ref() {
+        "Route" => "Route",
+        "Room" => "Room",
+        _ => "RecordSchedule",
+    };
+    for object in objects.iter().filter(|o| o.meta().deletion_timestamp.is_none()) {
+        let name = object.name_any();
+        let Some(wanted) = wanted(object) else { continue };
+        let (old, observed) = parts(object);
+        let generation = object.meta().generation;
+        let new = status::conditions(&old, &wanted, generation, now);
+        if status::stand(&old, &new) && observed == generation {
+            continue;
+        }
+        if let Some(wait) = world.retries.waits(&format!("{kind}/{name}"), Instant::now()) {
+            rest.again(wait);
+            continue;
+        }
+        let status = status(new, generation);
+        let written = status::write(
+            &context.client,
+            object.as_ref(),
+            crate::resources::names::MANAGER,
+            None,
+            &status,
+        )
+        .await;
+        if rest.note(world, kind, &name, written).is_some() {
+            metrics::counter!(names::STATUS_WRITES, "kind" => kind).increment(1);
+            for condition in wanted
+                .iter()
+                .filter(|w| w.kind == weir_crds::condition::kind::ACCEPTED && !w.holds)
+            {
+                context.events.tell(Note {
+                    about: object.object_ref(&()),
+                    warning: true,
+                    reason: condition.reason.clone(),
+                    action: "Accept",
+                    text: condition.message.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// Secrets that Cameras and Routes of the namespace name.
+fn named_secrets(objects: &Objects) -> BTreeSet<String> {
+    let cameras = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
+    let routes = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
+    cameras.chain(routes).map(|s| s.secret_name.clone()).collect()
+}
+
+/// Whether an error belongs into a condition rather than being tried again silently.
+fn is_news(category: Category) -> bool {
+    !category.is_ordinary()
+}

@@ -1,0 +1,220 @@
+//! The process: its client, its watches, the lease by which one of several leads, when a namespace is due, and an end that
+//! leaves nothing half done. What is done in a namespace is in `controllers`.
+
+mod caches;
+mod health;
+mod lease;
+mod pool_manifest;
+mod schedule;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::Args,
+    controllers::{self, Context, World},
+    events::Events,
+    metrics,
+};
+use caches::{Caches, Scope};
+use health::Health;
+use lease::Lease;
+use schedule::Schedule;
+
+/// Namespaces that are worked on at a time.
+const NAMESPACES_AT_ONCE: usize = 8;
+/// Changes come in bursts: a namespace is looked at when they have been quiet for that long, or the second time has passed.
+const QUIET: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(100);
+/// How long work that was begun may take to end when the process is to.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why the operator ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There are no credentials for an API server.
+    #[error("find the API server")]
+    Client(#[source] Box<kube::Error>),
+    /// Its credentials cannot be read.
+    #[error("read the API server's credentials")]
+    Config(#[source] kube::config::InferConfigError),
+    /// The address for health and metrics is taken, or not ours.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Metrics are collected by something else.
+    #[error("collect metrics")]
+    Metrics(#[source] metrics_exporter_prometheus::BuildError),
+    /// The pool of the chart cannot be read.
+    #[error("read the MediaPool of the chart: {0}")]
+    PoolManifest(String),
+    /// A watch ended, which none does by itself.
+    #[error("a watch ended")]
+    WatchEnded,
+}
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
+    let mut config = kube::Config::infer().await.map_err(Error::Config)?;
+    // Watches send nothing for minutes; each other request has a deadline of its own.
+    config.connect_timeout = Some(Duration::from_secs(5));
+    let client = Client::try_from(config).map_err(|e| Error::Client(Box::new(e)))?;
+    let own_namespace = args
+        .own_namespace
+        .clone()
+        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let identity = args
+        .identity
+        .clone()
+        .or_else(host_name)
+        .unwrap_or_else(|| "operator".into());
+    let scope = match (&args.namespace, args.all_namespaces) {
+        (_, true) => Scope::All,
+        (namespace, false) => Scope::One(namespace.clone().unwrap_or_else(|| own_namespace.clone())),
+    };
+    let manifest = args
+        .pool_manifest
+        .as_deref()
+        .map(pool_manifest::read)
+        .transpose()?;
+
+    let registry = metrics::install().map_err(Error::Metrics)?;
+    let health = Arc::new(Health::default());
+    let listener = tokio::net::TcpListener::bind(args.listen)
+        .await
+        .map_err(|source| Error::Listen {
+            address: args.listen,
+            source,
+        })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen {
+        address: args.listen,
+        source,
+    })?;
+    tracing::info!(%address, namespace = scope.as_str(), identity, "operator starts");
+    let served = tokio::spawn(health::serve(listener, registry, health.clone(), stop.clone()));
+
+    let schedule = Arc::new(Schedule::new(QUIET, PACE));
+    let (caches, mut watches) = Caches::start(&client, &scope, &schedule).await;
+    let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    let events = Events::start(client.clone(), "weir-operator", identity.clone());
+    let context = Context::new(
+        client.clone(),
+        events,
+        args.settings(api_server.as_deref()),
+        args.limits(),
+    );
+    let mut lease = Lease::new(
+        client.clone(),
+        &own_namespace,
+        &args.lease,
+        identity,
+        Duration::from_secs(args.lease_seconds.into()),
+    );
+
+    let lead = async {
+        caches.ready().await;
+        health.synced();
+        loop {
+            lease.acquire().await;
+            ::metrics::gauge!(metrics::LEADER).set(1.0);
+            tracing::info!(lease = %args.lease, "leads");
+            let apply_pool = async {
+                if let Some(manifest) = &manifest {
+                    let namespace = args.namespace.as_deref().unwrap_or(&own_namespace);
+                    pool_manifest::apply(
+                        &client,
+                        &own_namespace,
+                        namespace,
+                        manifest,
+                        args.pool_owner.as_deref(),
+                    )
+                    .await;
+                }
+            };
+            let work = async { tokio::join!(apply_pool, work(&context, &caches, &schedule, &health)) };
+            tokio::select! {
+                () = lease.hold() => tracing::warn!(lease = %args.lease, "has lost the lease"),
+                _ = work => {}
+            }
+            ::metrics::gauge!(metrics::LEADER).set(0.0);
+        }
+    };
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = lead => Ok(()),
+        _ = watches.join_next() => Err(Error::WatchEnded),
+    };
+    // Whatever was being written is done or not: each write stands for itself, and the next leader plans anew.
+    tracing::info!("operator ends");
+    stop.cancel();
+    let farewell = async {
+        lease.release().await;
+        _ = served.await;
+    };
+    _ = tokio::time::timeout(FAREWELL, farewell).await;
+    watches.shutdown().await;
+    ended
+}
+
+/// Reconciles namespaces as they are due, for ever.
+async fn work(context: &Context, caches: &Caches, schedule: &Schedule, health: &Health) {
+    let mut worlds: HashMap<String, World> = HashMap::new();
+    let mut running = FuturesUnordered::new();
+    for namespace in caches.namespaces() {
+        schedule.due(&namespace, Duration::ZERO);
+    }
+    loop {
+        health.beat();
+        while running.len() < NAMESPACES_AT_ONCE {
+            let Some(namespace) = schedule.take(Instant::now()) else {
+                break;
+            };
+            let objects = caches.objects(&namespace);
+            let mut world = worlds.remove(&namespace).unwrap_or_default();
+            running.push(
+                async move {
+                    let next = controllers::reconcile(context, &namespace, objects, &mut world).await;
+                    (namespace, world, next)
+                }
+                .boxed_local(),
+            );
+        }
+        let full = running.len() >= NAMESPACES_AT_ONCE;
+        tokio::select! {
+            Some((namespace, world, next)) = running.next(), if !running.is_empty() => {
+                schedule.done(&namespace, Instant::now());
+                if caches.is_empty(&namespace) {
+                    context.forget(&namespace);
+                } else {
+                    worlds.insert(namespace.clone(), world);
+                    if let Some(next) = next {
+                        schedule.due(&namespace, next);
+                    }
+                }
+            }
+            () = schedule.wait(Instant::now()), if !full => {}
+            // The heart beats while nothing happens.
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|n| !n.is_empty())
+}
