@@ -2,11 +2,11 @@
 //!
 //! A packet goes on at once if it is the next; behind a gap it waits until the gap is filled, its
 //! time is up, or too many wait. What was skipped is not made up for: the depacketizer sees the gap
-//! in the sequence numbers.
+//! in the sequence numbers. Time is the caller's, from any start, as in [`super::Timeline`].
 
 use super::Packet;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How far behind a packet may be and count as late; further, the sender has started anew.
 const MAX_LATE: i64 = 1000;
@@ -20,7 +20,7 @@ pub struct JitterBuffer {
     max_delay: Duration,
     /// The extended sequence number that goes out next.
     next: Option<i64>,
-    waiting: BTreeMap<i64, (Instant, Packet)>,
+    waiting: BTreeMap<i64, (Duration, Packet)>,
     late: u64,
 }
 
@@ -42,7 +42,7 @@ impl JitterBuffer {
     }
 
     /// Takes a packet; then [`Self::pop`] until there is nothing more.
-    pub fn push(&mut self, now: Instant, packet: Packet) {
+    pub fn push(&mut self, now: Duration, packet: Packet) {
         let sequence_number = packet.header.sequence_number;
         let next = *self.next.get_or_insert(i64::from(sequence_number));
         let distance = i64::from(sequence_number.wrapping_sub(next as u16) as i16);
@@ -59,10 +59,10 @@ impl JitterBuffer {
     }
 
     /// The next packet whose turn it is.
-    pub fn pop(&mut self, now: Instant) -> Option<Packet> {
+    pub fn pop(&mut self, now: Duration) -> Option<Packet> {
         let entry = self.waiting.first_entry()?;
         let number = *entry.key();
-        let due = Some(number) == self.next || now.saturating_duration_since(entry.get().0) >= self.max_delay;
+        let due = Some(number) == self.next || now.saturating_sub(entry.get().0) >= self.max_delay;
         if !due && self.waiting.len() <= self.max_packets {
             return None;
         }
@@ -71,10 +71,10 @@ impl JitterBuffer {
     }
 
     /// When [`Self::pop`] has something to give, if nothing more comes until then.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Duration> {
         self.waiting
             .first_key_value()
-            .map(|(_, (arrival, _))| *arrival + self.max_delay)
+            .map(|(_, (arrival, _))| arrival.saturating_add(self.max_delay))
     }
 }
 
@@ -101,22 +101,19 @@ mod tests {
     }
 
     struct Fixture {
-        start: Instant,
         buffer: JitterBuffer,
     }
 
     impl Fixture {
         fn new(max_packets: usize) -> Self {
-            let start = Instant::now();
             Self {
-                start,
                 buffer: JitterBuffer::new(max_packets, DELAY),
             }
         }
 
         /// Pushes at a time in ms and pops what is due.
         fn at(&mut self, ms: u64, numbers: &[u16]) -> Vec<u16> {
-            let now = self.start + Duration::from_millis(ms);
+            let now = Duration::from_millis(ms);
             for number in numbers {
                 self.buffer.push(now, packet(*number));
             }
@@ -152,10 +149,7 @@ mod tests {
         fixture.at(0, &[1]);
         assert_eq!(fixture.at(10, &[3]), []);
         assert_eq!(fixture.at(50, &[5]), []);
-        assert_eq!(
-            fixture.buffer.deadline(),
-            Some(fixture.start + Duration::from_millis(110))
-        );
+        assert_eq!(fixture.buffer.deadline(), Some(Duration::from_millis(110)));
         assert_eq!(fixture.at(109, &[]), []);
         assert_eq!(fixture.at(110, &[]), [3]);
         assert_eq!(fixture.at(120, &[2]), []);
