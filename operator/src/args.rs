@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, env = "WEIR_MEDIA_NODE_IMAGE")]
     pub media_node_image: String,
 
-    /// When that image is fetched: Always, IfNotPresent or Never; without it, as its tag says.
+    /// When that image is fetched: `Always`, `IfNotPresent` or `Never`; without it, as its tag says.
     #[arg(long, env = "WEIR_IMAGE_PULL_POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub image_pull_policy: Option<String>,
 
@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, env = "WEIR_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub image_pull_secrets: Vec<String>,
 
-    /// Makes NetworkPolicies, which let only the pool's pods reach its nodes.
+    /// Makes `NetworkPolicy`s, which let only the pool's pods reach its nodes.
     #[arg(long, env = "WEIR_NETWORK_POLICIES")]
     pub network_policies: bool,
 
@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, env = "WEIR_POOL_MANIFEST")]
     pub pool_manifest: Option<PathBuf>,
 
-    /// ConfigMap of the operator's namespace with which that MediaPool goes.
+    /// `ConfigMap` of the operator's namespace with which that MediaPool goes.
     #[arg(long, env = "WEIR_POOL_OWNER", requires = "pool_manifest")]
     pub pool_owner: Option<String>,
 

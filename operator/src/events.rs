@@ -19,7 +19,7 @@ use crate::apply::request;
 /// Events that wait to be sent.
 const QUEUE: usize = 512;
 /// For how long the same is not said again.
-const SAME: Duration = Duration::from_secs(600);
+const SAME: Duration = Duration::from_mins(10);
 /// Events that an object may get in a row, and the time after which it may get one more.
 const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(30);

@@ -17,8 +17,8 @@ use weir_crds::{Camera, MediaPool, Route};
 /// The namespace of all fixtures.
 pub(crate) const NAMESPACE: &str = "studio";
 
-fn read<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{e} in {value}"))
+fn read<T: DeserializeOwned>(value: &Value) -> T {
+    T::deserialize(value).unwrap_or_else(|e| panic!("{e} in {value}"))
 }
 
 /// Puts the members of `more` over those of `base`.
@@ -42,7 +42,7 @@ fn metadata(name: &str) -> Value {
 
 /// A camera that no node has yet.
 pub(crate) fn camera(name: &str) -> Camera {
-    read(json!({
+    read(&json!({
         "apiVersion": "weir.video/v1alpha1", "kind": "Camera", "metadata": metadata(name),
         "spec": {"source": {"rtsp": {"url": "rtsp://10.1.2.3/main"}}},
     }))
@@ -50,15 +50,16 @@ pub(crate) fn camera(name: &str) -> Camera {
 
 /// A route.
 pub(crate) fn route(name: &str, pattern: &str, url: &str) -> Route {
-    read(json!({
+    read(&json!({
         "apiVersion": "weir.video/v1alpha1", "kind": "Route", "metadata": metadata(name),
         "spec": {"pattern": pattern, "url": url},
     }))
 }
 
 /// A pool with that spec.
+#[allow(clippy::needless_pass_by_value)] // written with json! at every call
 pub(crate) fn pool(name: &str, spec: Value) -> MediaPool {
-    read(json!({
+    read(&json!({
         "apiVersion": "weir.video/v1alpha1", "kind": "MediaPool", "metadata": metadata(name), "spec": spec,
     }))
 }
@@ -69,7 +70,7 @@ pub(crate) fn node_pod(pool: &str, ordinal: u32, more: Value) -> Pod {
         json!({"metadata": metadata(&format!("{pool}-node-{ordinal}")), "spec": {"containers": []}});
     pod["metadata"]["labels"] = json!({"weir.video/pool": pool, "app.kubernetes.io/component": "node", "controller-revision-hash": "rev-1"});
     merge(&mut pod, more);
-    read(pod)
+    read(&pod)
 }
 
 /// What makes a node's pod a ready one, for [`node_pod`].
@@ -83,7 +84,7 @@ pub(crate) fn ready() -> Value {
 
 /// The `StatefulSet` of a pool.
 pub(crate) fn stateful_set(pool: &str, revision: &str, replicas: u32) -> StatefulSet {
-    read(json!({
+    read(&json!({
         "metadata": metadata(&format!("{pool}-node")),
         "spec": {"replicas": replicas, "selector": {}, "template": {}},
         "status": {"observedGeneration": 1, "updateRevision": revision, "replicas": replicas},
@@ -104,11 +105,14 @@ type Answer = (u16, Option<Value>);
 
 #[derive(Default)]
 struct Script {
+    /// By path.
+    objects: BTreeMap<String, Value>,
     answers: BTreeMap<(String, String), VecDeque<Answer>>,
     asked: Vec<Asked>,
 }
 
-/// An API server by script. What the script does not mention is answered with what was sent, or with 404 where nothing was.
+/// An API server by script. What the script does not mention is answered as a friendly API server would: objects that it
+/// knows are patched, lists are empty, and whatever else is sent is taken.
 #[derive(Clone, Default)]
 pub(crate) struct ApiServer(Arc<Mutex<Script>>);
 
@@ -129,6 +133,26 @@ impl ApiServer {
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
             "message": message, "metadata": {}});
         self.on(method, path, code, status)
+    }
+
+    /// Knows an object, so that patches of it are answered with all of it.
+    pub(crate) fn knows<K>(self, object: &K) -> Self
+    where
+        K: kube::Resource<DynamicType = ()> + serde::Serialize,
+    {
+        let meta = object.meta();
+        let name = meta.name.clone().unwrap_or_default();
+        let path = format!("{}/{name}", K::url_path(&(), meta.namespace.as_deref()));
+        self.0
+            .lock()
+            .objects
+            .insert(path, serde_json::to_value(object).expect("JSON"));
+        self
+    }
+
+    /// An object that it knows, as it is now.
+    pub(crate) fn object<K: DeserializeOwned>(&self, path: &str) -> K {
+        read(&self.0.lock().objects[path])
     }
 
     /// What was asked so far, and forgets it.
@@ -156,11 +180,7 @@ impl ApiServer {
                     .answers
                     .get_mut(&(asked.method.clone(), asked.path.clone()))
                     .and_then(VecDeque::pop_front)
-                    .unwrap_or(if body.is_null() {
-                        (404, Some(not_found()))
-                    } else {
-                        (200, None)
-                    });
+                    .unwrap_or_else(|| script.friendly(&asked));
                 script.asked.push(asked);
                 let body = serde_json::to_vec(&answer.1.unwrap_or(body))?;
                 Ok::<_, tower::BoxError>(Response::builder().status(answer.0).body(Body::from(body))?)
@@ -168,6 +188,50 @@ impl ApiServer {
         });
         Client::new(service, NAMESPACE)
     }
+}
+
+impl Script {
+    fn friendly(&mut self, asked: &Asked) -> Answer {
+        let path = asked.path.strip_suffix("/status").unwrap_or(&asked.path);
+        if let (Some(object), "PATCH") = (self.objects.get_mut(path), asked.method.as_str()) {
+            let version = object["metadata"]["resourceVersion"]
+                .as_str()
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(1_u64);
+            let conditions = merged(
+                &object["status"]["conditions"],
+                &asked.body["status"]["conditions"],
+            );
+            merge(object, asked.body.clone());
+            if !conditions.is_empty() {
+                object["status"]["conditions"] = conditions.into();
+            }
+            object["metadata"]["resourceVersion"] = (version + 1).to_string().into();
+            return (200, Some(object.clone()));
+        }
+        match asked.method.as_str() {
+            "GET" if asked.query.contains("labelSelector") => (
+                200,
+                Some(json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []})),
+            ),
+            "GET" => (404, Some(not_found())),
+            "DELETE" => (
+                200,
+                Some(json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}})),
+            ),
+            _ => (200, None),
+        }
+    }
+}
+
+/// A list of conditions with others put over it, by type.
+fn merged(old: &Value, new: &Value) -> Vec<Value> {
+    let mut all = old.as_array().cloned().unwrap_or_default();
+    for condition in new.as_array().into_iter().flatten() {
+        all.retain(|c| c["type"] != condition["type"]);
+        all.push(condition.clone());
+    }
+    all
 }
 
 fn not_found() -> Value {

@@ -15,10 +15,6 @@ use weir_crds::{
 
 use crate::{apply::request, error::Error};
 
-/// The field manager of the node that runs an object. While none does, the operator speaks in its place, so that the node
-/// that comes next replaces all that was said.
-pub const NODE_MANAGER: &str = "weir-node";
-
 /// A condition that is to hold or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use weir_crds::{
-    Camera, CameraStatus,
+    Camera, CameraStatus, NODE_MANAGER,
     condition::{self, kind, reason},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     plan::{Change, Kind, Placement, Plan, State},
     resources::names::MANAGER,
     snapshot::{Objects, Snapshot},
-    status::{self, NODE_MANAGER, Wanted},
+    status::{self, Wanted},
 };
 
 /// Cameras that are written at a time.
@@ -359,7 +359,7 @@ mod tests {
             let part = node_part(&camera, &placement, now()).expect("news");
             part.conditions
                 .into_iter()
-                .filter(|c| c.is_true())
+                .filter(condition::Condition::is_true)
                 .map(|c| c.type_)
                 .collect::<Vec<_>>()
         };

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Every so often all objects are applied again, whatever became of them meanwhile.
-const RESYNC: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_mins(1);
 /// How long after they were applied objects may still be missing from the watch.
 const SETTLE: Duration = Duration::from_secs(3);
 /// A status in which nothing but numbers of cameras changed is written this often at most.
@@ -435,7 +435,7 @@ fn conditions(
         .collect::<Vec<_>>()
         .join("; ");
     if problems.len() > NAMED {
-        said.push_str(&format!("; and {} more", problems.len() - NAMED));
+        said = format!("{said}; and {} more", problems.len() - NAMED);
     }
     let rolling = serving.outdated > 0 || gateways.outdated;
     let (ready, why, message) = if let Some((_, text)) = failure {

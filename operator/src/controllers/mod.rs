@@ -11,21 +11,23 @@ mod totals;
 
 use std::{
     collections::BTreeSet,
+    fmt::Debug,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use k8s_openapi::jiff::Timestamp;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt, core::NamespaceResourceScope};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
+use weir_crds::condition::{self, Condition};
 
 use crate::{
     error::{Category, Error},
     events::{Events, Note},
     metrics as names,
     plan::{self, Limits},
-    resources::Settings,
+    resources::{Settings, names::MANAGER},
     snapshot::{self, Memory, Objects},
     status::{self, Wanted},
 };
@@ -159,65 +161,62 @@ fn span(kind: &'static str, namespace: &str, name: &str, generation: Option<i64>
     tracing::info_span!("reconcile", kind, namespace, name, generation)
 }
 
-/// Writes the status of an object whose status is the operator's alone and holds nothing but conditions: all those
-/// objects in turn, each on change only.
-async fn write_conditions<K, S>(
+/// A kind whose status is the operator's alone, and holds nothing but conditions.
+trait Plain:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug
+{
+    /// Name of the kind, as a label of metrics.
+    const KIND: &'static str;
+
+    /// The conditions as they stand, and the generation that they were decided for.
+    fn said(&self) -> (&[Condition], Option<i64>);
+
+    /// The status with those conditions.
+    fn status(conditions: Vec<Condition>, generation: Option<i64>) -> impl Serialize + Sync;
+}
+
+/// Writes the conditions of all those objects for which `wanted` knows some, in turn, each on change only.
+async fn write_conditions<K: Plain>(
     context: &Context,
     objects: &[Arc<K>],
     world: &mut World,
     rest: &mut Rest,
     now: Timestamp,
     wanted: impl Fn(&K) -> Option<Vec<Wanted>>,
-    parts: impl Fn(&K) -> (Vec<weir_crds::Condition>, Option<i64>),
-    status: impl Fn(Vec<weir_crds::Condition>, Option<i64>) -> S,
-) where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-    S: Serialize + Sync,
-{
-    let kind: &'static str = match K::kind(&()).as_ref() {
-        "Route" => "Route",
-        "Room" => "Room",
-        _ => "RecordSchedule",
-    };
+) {
     for object in objects.iter().filter(|o| o.meta().deletion_timestamp.is_none()) {
         let name = object.name_any();
         let Some(wanted) = wanted(object) else { continue };
-        let (old, observed) = parts(object);
+        let (old, observed) = object.said();
         let generation = object.meta().generation;
-        let new = status::conditions(&old, &wanted, generation, now);
-        if status::stand(&old, &new) && observed == generation {
+        let new = status::conditions(old, &wanted, generation, now);
+        if status::stand(old, &new) && observed == generation {
             continue;
         }
-        if let Some(wait) = world.retries.waits(&format!("{kind}/{name}"), Instant::now()) {
+        if let Some(wait) = world
+            .retries
+            .waits(&format!("{}/{name}", K::KIND), Instant::now())
+        {
             rest.again(wait);
             continue;
         }
-        let status = status(new, generation);
-        let written = status::write(
-            &context.client,
-            object.as_ref(),
-            crate::resources::names::MANAGER,
-            None,
-            &status,
-        )
-        .await;
-        if rest.note(world, kind, &name, written).is_some() {
-            metrics::counter!(names::STATUS_WRITES, "kind" => kind).increment(1);
-            for condition in wanted
-                .iter()
-                .filter(|w| w.kind == weir_crds::condition::kind::ACCEPTED && !w.holds)
-            {
-                context.events.tell(Note {
-                    about: object.object_ref(&()),
-                    warning: true,
-                    reason: condition.reason.clone(),
-                    action: "Accept",
-                    text: condition.message.clone(),
-                });
-            }
+        let status = K::status(new, generation);
+        let written = status::write(&context.client, object.as_ref(), MANAGER, None, &status).await;
+        if rest.note(world, K::KIND, &name, written).is_none() {
+            continue;
+        }
+        metrics::counter!(names::STATUS_WRITES, "kind" => K::KIND).increment(1);
+        for refusal in wanted
+            .iter()
+            .filter(|w| w.kind == condition::kind::ACCEPTED && !w.holds)
+        {
+            context.events.tell(Note {
+                about: object.object_ref(&()),
+                warning: true,
+                reason: refusal.reason.clone(),
+                action: "Accept",
+                text: refusal.message.clone(),
+            });
         }
     }
 }
@@ -233,3 +232,6 @@ fn named_secrets(objects: &Objects) -> BTreeSet<String> {
 fn is_news(category: Category) -> bool {
     !category.is_ordinary()
 }
+
+#[cfg(test)]
+mod tests;

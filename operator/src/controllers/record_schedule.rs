@@ -1,12 +1,13 @@
 //! `RecordSchedule`s: accepted, and honest about that nothing records yet.
 
 use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
 use weir_crds::{
     RecordSchedule, RecordScheduleStatus,
-    condition::{kind, reason},
+    condition::{Condition, kind, reason},
 };
 
-use super::{Context, Rest, World, write_conditions};
+use super::{Context, Plain, Rest, World, write_conditions};
 use crate::{snapshot::Objects, status::Wanted};
 
 pub(super) async fn reconcile(
@@ -27,27 +28,23 @@ pub(super) async fn reconcile(
             ),
         ])
     };
-    let parts = |schedule: &RecordSchedule| {
-        let status = schedule.status.as_ref();
-        (
-            status.map(|s| s.conditions.clone()).unwrap_or_default(),
-            status.and_then(|s| s.observed_generation),
-        )
-    };
-    let status = |conditions, observed_generation| RecordScheduleStatus {
-        conditions,
-        observed_generation,
-        ..RecordScheduleStatus::default()
-    };
-    write_conditions(
-        context,
-        &objects.schedules,
-        world,
-        rest,
-        now,
-        wanted,
-        parts,
-        status,
-    )
-    .await;
+    write_conditions(context, &objects.schedules, world, rest, now, wanted).await;
+}
+
+impl Plain for RecordSchedule {
+    const KIND: &'static str = "RecordSchedule";
+
+    fn said(&self) -> (&[Condition], Option<i64>) {
+        self.status
+            .as_ref()
+            .map_or((&[], None), |s| (&s.conditions, s.observed_generation))
+    }
+
+    fn status(conditions: Vec<Condition>, observed_generation: Option<i64>) -> impl Serialize + Sync {
+        RecordScheduleStatus {
+            conditions,
+            observed_generation,
+            ..RecordScheduleStatus::default()
+        }
+    }
 }

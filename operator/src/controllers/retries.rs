@@ -10,11 +10,11 @@ use rand::RngExt;
 use crate::error::Category;
 
 const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// A conflict means that the watch is about to bring what changed.
 const CONFLICT: Duration = Duration::from_millis(100);
 /// After this time without another failure nothing is remembered of the last.
-const OLD: Duration = Duration::from_secs(300);
+const OLD: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
 struct Failure {

@@ -1,12 +1,13 @@
 //! Rooms: accepted, and honest about that nothing runs them yet.
 
 use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
 use weir_crds::{
     Room, RoomStatus,
-    condition::{kind, reason},
+    condition::{Condition, kind, reason},
 };
 
-use super::{Context, Rest, World, write_conditions};
+use super::{Context, Plain, Rest, World, write_conditions};
 use crate::{snapshot::Objects, status::Wanted};
 
 pub(super) async fn reconcile(
@@ -27,17 +28,23 @@ pub(super) async fn reconcile(
             ),
         ])
     };
-    let parts = |room: &Room| {
-        let status = room.status.as_ref();
-        (
-            status.map(|s| s.conditions.clone()).unwrap_or_default(),
-            status.and_then(|s| s.observed_generation),
-        )
-    };
-    let status = |conditions, observed_generation| RoomStatus {
-        conditions,
-        observed_generation,
-        ..RoomStatus::default()
-    };
-    write_conditions(context, &objects.rooms, world, rest, now, wanted, parts, status).await;
+    write_conditions(context, &objects.rooms, world, rest, now, wanted).await;
+}
+
+impl Plain for Room {
+    const KIND: &'static str = "Room";
+
+    fn said(&self) -> (&[Condition], Option<i64>) {
+        self.status
+            .as_ref()
+            .map_or((&[], None), |s| (&s.conditions, s.observed_generation))
+    }
+
+    fn status(conditions: Vec<Condition>, observed_generation: Option<i64>) -> impl Serialize + Sync {
+        RoomStatus {
+            conditions,
+            observed_generation,
+            ..RoomStatus::default()
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use serde::Serialize;
 use weir_crds::{
-    RouteStatus,
-    condition::{kind, reason},
+    Route, RouteStatus,
+    condition::{Condition, kind, reason},
 };
 
-use super::{Context, Rest, World, write_conditions};
+use super::{Context, Plain, Rest, World, write_conditions};
 use crate::{
     plan::{Plan, PoolPlan, Verdict},
     snapshot::Objects,
@@ -23,20 +24,26 @@ pub(super) async fn reconcile(
     now: Timestamp,
 ) {
     let served = plan.pools.values().any(|p| matches!(p, PoolPlan::Serve(_)));
-    let wanted = |route: &weir_crds::Route| Some(conditions(plan.routes.get(&route.name_any())?, served));
-    let parts = |route: &weir_crds::Route| {
-        let status = route.status.as_ref();
-        (
-            status.map(|s| s.conditions.clone()).unwrap_or_default(),
-            status.and_then(|s| s.observed_generation),
-        )
-    };
-    let status = |conditions, observed_generation| RouteStatus {
-        conditions,
-        observed_generation,
-        ..RouteStatus::default()
-    };
-    write_conditions(context, &objects.routes, world, rest, now, wanted, parts, status).await;
+    let wanted = |route: &Route| Some(conditions(plan.routes.get(&route.name_any())?, served));
+    write_conditions(context, &objects.routes, world, rest, now, wanted).await;
+}
+
+impl Plain for Route {
+    const KIND: &'static str = "Route";
+
+    fn said(&self) -> (&[Condition], Option<i64>) {
+        self.status
+            .as_ref()
+            .map_or((&[], None), |s| (&s.conditions, s.observed_generation))
+    }
+
+    fn status(conditions: Vec<Condition>, observed_generation: Option<i64>) -> impl Serialize + Sync {
+        RouteStatus {
+            conditions,
+            observed_generation,
+            ..RouteStatus::default()
+        }
+    }
 }
 
 fn conditions(verdict: &Verdict, served: bool) -> Vec<Wanted> {

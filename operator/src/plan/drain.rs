@@ -88,13 +88,13 @@ pub(super) struct Nodes<'a> {
     pool: &'a Pool,
     wanted: u32,
     limits: Limits,
-    nodes: BTreeMap<&'a str, (&'a Node, Standing)>,
+    by_name: BTreeMap<&'a str, (&'a Node, Standing)>,
 }
 
 impl<'a> Nodes<'a> {
     pub(super) fn of(world: &'a Snapshot, pool: &'a Pool, limits: &Limits) -> Self {
         let wanted = wanted(world, pool);
-        let nodes = world
+        let by_name = world
             .nodes
             .iter()
             .filter(|n| n.pool == pool.name)
@@ -104,36 +104,39 @@ impl<'a> Nodes<'a> {
             pool,
             wanted,
             limits: *limits,
-            nodes,
+            by_name,
         }
     }
 
     /// Takes the next node of a roll-out, if there is one under way and everything else is calm.
     pub(super) fn pick_next_of_roll_out(&mut self, moves: &Moves) {
         let works = |s: &Standing| matches!(s, Standing::Usable | Standing::Leaving(Cause::Cordoned));
-        let whole = (0..self.wanted)
-            .all(|ordinal| self.nodes.values().any(|(n, s)| n.ordinal == ordinal && works(s)));
+        let whole = (0..self.wanted).all(|ordinal| {
+            self.by_name
+                .values()
+                .any(|(n, s)| n.ordinal == ordinal && works(s))
+        });
         if !self.pool.settled || !whole {
             return;
         }
         // The one with the fewest cameras, so that few move twice: the others of this version go too.
         let next = self
-            .nodes
+            .by_name
             .values()
             .filter(|(n, s)| n.outdated && self.is_wanted(n) && works(s))
             .min_by_key(|(n, _)| (moves.placed_on(&n.name), u32::MAX - n.ordinal))
             .map(|(n, _)| n.name.as_str());
-        if let Some(entry) = next.and_then(|name| self.nodes.get_mut(name)) {
+        if let Some(entry) = next.and_then(|name| self.by_name.get_mut(name)) {
             entry.1 = Standing::Leaving(Cause::RollOut);
         }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<(&'a Node, Standing)> {
-        self.nodes.get(name).copied()
+        self.by_name.get(name).copied()
     }
 
     pub(super) fn usable(&self) -> impl Iterator<Item = &'a Node> + '_ {
-        self.nodes
+        self.by_name
             .values()
             .filter(|(_, s)| *s == Standing::Usable)
             .map(|(n, _)| *n)
@@ -156,7 +159,7 @@ impl<'a> Nodes<'a> {
 
     /// Whether no node is missing, leaves, or is about to.
     pub(super) fn calm(&self) -> bool {
-        self.nodes
+        self.by_name
             .values()
             .all(|(n, s)| *s == Standing::Usable && !n.outdated)
     }
@@ -173,7 +176,7 @@ impl<'a> Nodes<'a> {
             Standing::Unready => cameras.values().all(|c| c.node.as_deref() != Some(&node.name)),
             Standing::Usable | Standing::Leaving(_) => false,
         };
-        self.nodes
+        self.by_name
             .values()
             .filter(|(n, s)| n.outdated && !n.terminating && self.is_wanted(n) && may_go(n, *s))
             .filter_map(|(n, _)| {
@@ -189,10 +192,14 @@ impl<'a> Nodes<'a> {
     pub(super) fn serving(&self, cameras: &BTreeMap<String, Placement>, moves: &Moves) -> Serving {
         // A StatefulSet takes away its highest pods: they all stay until nothing moves away from any of them.
         let busy = self
-            .nodes
+            .by_name
             .values()
             .any(|(n, _)| !self.is_wanted(n) && leaves(cameras, &n.name))
-            || (moves.under_way() > 0 && self.nodes.values().any(|(n, _)| !self.is_wanted(n) && n.exists()));
+            || (moves.under_way() > 0
+                && self
+                    .by_name
+                    .values()
+                    .any(|(n, _)| !self.is_wanted(n) && n.exists()));
         let replicas = match self.pool.running {
             Some(running) if running > self.wanted && busy => running,
             _ => self.wanted,
@@ -202,7 +209,7 @@ impl<'a> Nodes<'a> {
             *on.entry(node).or_default() += 1;
         }
         let mut nodes: Vec<_> = self
-            .nodes
+            .by_name
             .values()
             .filter(|(n, _)| n.exists() || self.is_wanted(n))
             .collect();
@@ -228,7 +235,7 @@ impl<'a> Nodes<'a> {
 
     /// When the next node counts as lost.
     pub(super) fn wake(&self) -> Option<Duration> {
-        self.nodes
+        self.by_name
             .values()
             .filter(|(_, s)| *s == Standing::Unready)
             .map(|(n, _)| self.limits.grace.saturating_sub(n.lost_for))

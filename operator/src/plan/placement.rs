@@ -217,10 +217,8 @@ pub(super) fn assign(
         match wish(camera, nodes) {
             Wish::Stay(node) => {
                 choice.count(node);
-                let state = match moves.under_way.contains_key(camera.name.as_str()) {
-                    true => State::HandingOver,
-                    false => State::Placed,
-                };
+                let moving = moves.under_way.contains_key(camera.name.as_str());
+                let state = if moving { State::HandingOver } else { State::Placed };
                 plan.insert(camera.name.clone(), Placement::on(node, camera.epoch, state));
             }
             Wish::Leave(node, cause) if cause.is_urgent() => urgent.push((camera, node, cause)),

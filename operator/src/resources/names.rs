@@ -6,7 +6,7 @@ use weir_crds::POOL_LABEL;
 /// Name of the one container of every pod.
 pub const CONTAINER: &str = "media-node";
 /// Who applies the objects, as server-side apply knows it; also the value of [`MANAGED_BY`].
-pub const MANAGER: &str = "weir-operator";
+pub const MANAGER: &str = weir_crds::OPERATOR_MANAGER;
 /// Label that says who applies an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Label that says what an object is for: [`Component::as_str`].

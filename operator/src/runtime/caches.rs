@@ -27,6 +27,9 @@ use crate::{
     snapshot::Objects,
 };
 
+/// Seconds after which a watch is made anew, and so the time for which a connection that died silently goes unnoticed.
+const WATCH_SECONDS: u32 = 60;
+
 /// Whose resources are reconciled.
 #[derive(Clone, Debug)]
 pub(super) enum Scope {
@@ -78,9 +81,9 @@ impl Caches {
         schedule: &Arc<Schedule>,
     ) -> (Self, JoinSet<()>) {
         let mut tasks = JoinSet::new();
-        let all = watcher::Config::default();
+        let all = watcher::Config::default().timeout(WATCH_SECONDS);
         // Of the other kinds only those objects that carry a pool's label concern us.
-        let of_pools = watcher::Config::default().labels(POOL_LABEL);
+        let of_pools = all.clone().labels(POOL_LABEL);
         let nodes = if may_read(&Api::all(client.clone())).await {
             Some(watch(
                 &mut tasks,
@@ -238,7 +241,7 @@ async fn follow<K>(
                 continue;
             }
         };
-        let Some(event) = readable(event, &kind) else {
+        let Some(event) = readable(event, &kind, &store) else {
             continue;
         };
         writer.apply_watcher_event(&event);
@@ -251,9 +254,9 @@ async fn follow<K>(
                 schedule.all_changed();
                 let namespaces: BTreeSet<String> =
                     store.state().iter().filter_map(|o| o.namespace()).collect();
-                namespaces
-                    .iter()
-                    .for_each(|namespace| schedule.changed(namespace));
+                for namespace in &namespaces {
+                    schedule.changed(namespace);
+                }
             }
             Event::Init | Event::InitApply(_) => {}
         }
@@ -261,10 +264,10 @@ async fn follow<K>(
 }
 
 /// The event, if its object could be read. What could not be read stays in the cache as it was before.
-fn readable<K: Resource<DynamicType = ()>>(
-    event: Event<DeserializeGuard<K>>,
-    kind: &str,
-) -> Option<Event<K>> {
+fn readable<K>(event: Event<DeserializeGuard<K>>, kind: &str, known: &Store<K>) -> Option<Event<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
     let read = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(mut object) => {
             object.meta_mut().managed_fields = None;
@@ -272,9 +275,10 @@ fn readable<K: Resource<DynamicType = ()>>(
         }
         Err(invalid) => {
             metrics::counter!(UNREADABLE, "kind" => kind.to_owned()).increment(1);
-            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-            tracing::warn!(kind, ?namespace, ?name, error = %invalid.error, "object cannot be read");
-            None
+            let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name);
+            tracing::warn!(kind, namespace, name, error = %invalid.error, "object cannot be read");
+            let known = known.find(|k| k.meta().name == name && k.meta().namespace == namespace)?;
+            Some((*known).clone())
         }
     };
     Some(match event {

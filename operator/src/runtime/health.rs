@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// A loop that has not come round for so long hangs: no request takes longer than ten seconds, and several may follow.
-const HANGS: Duration = Duration::from_secs(180);
+const HANGS: Duration = Duration::from_mins(3);
 
 /// How the process is.
 #[derive(Debug, Default)]
@@ -70,9 +70,16 @@ pub(super) async fn serve(
 }
 
 fn router(metrics: PrometheusHandle, health: Arc<Health>) -> Router {
-    let answer = |good: bool, text: &'static str| match good {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, text),
+    let answer = |good: bool, text: &'static str| {
+        if good {
+            (
+                StatusCode::OK,
+                "ok
+",
+            )
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, text)
+        }
     };
     Router::new()
         .route(

@@ -69,7 +69,7 @@ impl Lease {
                 Ok(false) => {}
                 Err(error) if error.category() == Category::Conflict => {}
                 Err(error) => {
-                    tracing::warn!(error = %error.chain(), lease = %self.name, "lease cannot be taken")
+                    tracing::warn!(error = %error.chain(), lease = %self.name, "lease cannot be taken");
                 }
             }
             tokio::time::sleep(self.pause()).await;
@@ -85,11 +85,10 @@ impl Lease {
             let begun = Instant::now();
             match tokio::time::timeout(left, self.attempt()).await {
                 Ok(Ok(true)) => renewed = begun,
-                Ok(Ok(false)) => return,
+                Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %error.chain(), lease = %self.name, "lease was not renewed")
+                    tracing::warn!(error = %error.chain(), lease = %self.name, "lease was not renewed");
                 }
-                Err(_) => return,
             }
             if renewed.elapsed() >= self.time * 2 / 3 {
                 return;

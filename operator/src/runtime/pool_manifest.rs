@@ -1,6 +1,6 @@
 //! The pool of the chart: a MediaPool in a file, applied when this process begins to lead. The chart cannot apply it
 //! itself, as Helm wants to know every kind of a release before it installs the first object, and the kind comes with the
-//! release. The pool is owned by the ConfigMap that the file comes from, so that it goes when the release does.
+//! release. The pool is owned by the `ConfigMap` that the file comes from, so that it goes when the release does.
 
 use std::{path::Path, time::Duration};
 

@@ -141,14 +141,14 @@ mod tests {
     #[test]
     fn the_sooner_of_two_times_counts() {
         let schedule = Schedule::new(QUIET, PACE);
-        schedule.due("a", Duration::from_secs(60));
+        schedule.due("a", Duration::from_mins(1));
         schedule.due("a", Duration::from_secs(1));
         schedule.due("a", Duration::from_secs(30));
         assert_eq!(
             schedule.take(Instant::now() + Duration::from_secs(2)).as_deref(),
             Some("a")
         );
-        schedule.done("a", Instant::now() + Duration::from_secs(60));
+        schedule.done("a", Instant::now() + Duration::from_mins(1));
         assert!(schedule.entries.lock().is_empty());
     }
 
@@ -165,7 +165,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_change_ends_the_wait() {
         let schedule = Schedule::new(QUIET, PACE);
-        schedule.due("a", Duration::from_secs(3600));
+        schedule.due("a", Duration::from_hours(1));
         let wait = schedule.wait(Instant::now());
         schedule.changed("b");
         tokio::time::timeout(Duration::from_secs(1), wait)

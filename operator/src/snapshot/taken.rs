@@ -1,7 +1,6 @@
 //! Objects as the watches have them, read into a snapshot. Everything that depends on how Kubernetes words a fact is here.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Instant,
@@ -65,7 +64,7 @@ pub fn take(objects: &mut Objects, memory: &mut Memory, now: Instant) -> Snapsho
 }
 
 fn pools(objects: &Objects) -> Vec<Pool> {
-    let ranks = ranks(&objects.pools, |a, b| a.goes_before(b));
+    let ranks = ranks(&objects.pools, MediaPool::goes_before);
     let pool = |(pool, rank): (&Arc<MediaPool>, usize)| {
         let name = pool.name_any();
         let set = objects
@@ -94,9 +93,9 @@ fn pools(objects: &Objects) -> Vec<Pool> {
 /// The position of each object in the order that `before` makes.
 fn ranks<K>(objects: &[Arc<K>], before: impl Fn(&K, &K) -> bool) -> Vec<usize> {
     let mut order: Vec<usize> = (0..objects.len()).collect();
-    order.sort_by(|a, b| match before(&objects[*a], &objects[*b]) {
-        true => Ordering::Less,
-        false => Ordering::Greater,
+    order.sort_by(|a, b| {
+        let (a, b) = (&*objects[*a], &*objects[*b]);
+        before(b, a).cmp(&before(a, b))
     });
     let mut ranks = vec![0; objects.len()];
     for (rank, index) in order.into_iter().enumerate() {
@@ -218,7 +217,7 @@ pub fn trouble(pod: &Pod) -> Option<String> {
 }
 
 fn cameras(objects: &Objects, memory: &mut Memory, now: Instant) -> Vec<CameraView> {
-    let ranks = ranks(&objects.cameras, |a, b| a.goes_before(b));
+    let ranks = ranks(&objects.cameras, Camera::goes_before);
     let mut view = |(camera, rank): (&Arc<Camera>, usize)| {
         let status = camera.status.clone().unwrap_or_default();
         let placed = camera.condition(kind::PLACED);
@@ -263,7 +262,7 @@ fn media(camera: &Camera, moving: bool) -> Media {
 }
 
 fn routes(objects: &Objects) -> Vec<RouteView> {
-    let ranks = ranks(&objects.routes, |a, b| a.goes_before(b));
+    let ranks = ranks(&objects.routes, Route::goes_before);
     let mut routes: Vec<RouteView> = objects
         .routes
         .iter()

@@ -35,14 +35,9 @@ fn said(
     spec: serde_json::Value,
     serving: &Serving,
     gateways: &Gateways,
-    failure: Option<(Category, String)>,
+    failure: Option<&(Category, String)>,
 ) -> (Vec<String>, String) {
-    let all = conditions(
-        &fixtures::pool("media", spec),
-        serving,
-        gateways,
-        failure.as_ref(),
-    );
+    let all = conditions(&fixtures::pool("media", spec), serving, gateways, failure);
     let message = all
         .iter()
         .find(|c| c.kind == kind::READY)
@@ -126,11 +121,16 @@ fn a_roll_out_is_said_to_be_one() {
 #[test]
 fn what_the_api_server_refuses_is_stalled() {
     let serving = serving(vec![node("media-node-0", Standing::Usable, None)]);
-    let failure = |category| Some((category, "apply Service media-gateway: no".to_owned()));
-    let (conditions, message) = said(json!({}), &serving, &good(), failure(Category::Forbidden));
+    let failure = |category| (category, "apply Service media-gateway: no".to_owned());
+    let (conditions, message) = said(json!({}), &serving, &good(), Some(&failure(Category::Forbidden)));
     assert!(conditions.contains(&"Stalled=true ApplyFailed".into()));
     assert!(message.starts_with("apply Service media-gateway: no"));
-    let (conditions, _) = said(json!({}), &serving, &good(), failure(Category::Unavailable));
+    let (conditions, _) = said(
+        json!({}),
+        &serving,
+        &good(),
+        Some(&failure(Category::Unavailable)),
+    );
     assert!(conditions.contains(&"Reconciling=true ApplyFailed".into()));
 }
 

@@ -178,25 +178,20 @@ impl Cluster {
         for (name, placement) in &plan.cameras {
             let was = self.cameras[name].clone();
             let camera = self.cameras.get_mut(name).expect("of this world");
-            if placement.node != was.node {
-                assert!(
-                    placement.epoch > was.epoch,
-                    "{name}: a placement without a new epoch"
-                );
-                if let Some((node, pod)) = was
-                    .node
-                    .as_ref()
-                    .and_then(|n| Some((n.clone(), self.pods.get(n)?)))
-                {
-                    camera.former.insert((node, pod.uid));
-                }
-                self.moves += 1;
-                camera.since = 0.0;
-            } else {
+            if placement.node == was.node {
                 assert_eq!(
                     placement.epoch, was.epoch,
                     "{name}: a new epoch without a placement"
                 );
+            } else {
+                assert!(
+                    placement.epoch > was.epoch,
+                    "{name}: a placement without a new epoch"
+                );
+                let pod = was.node.as_ref().and_then(|n| self.pods.get(n));
+                camera.former.extend(was.node.clone().zip(pod.map(|p| p.uid)));
+                self.moves += 1;
+                camera.since = 0.0;
             }
             camera.node.clone_from(&placement.node);
             camera.epoch = placement.epoch;
