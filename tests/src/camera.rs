@@ -3,6 +3,7 @@
 use std::{net::TcpListener, path::Path};
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use tokio::process::Command;
 
 use crate::{process::Process, setup, wait::secs};
@@ -128,6 +129,22 @@ impl Camera {
     /// When it can't be ended.
     pub async fn unplug(&mut self) -> Result<()> {
         self.process.kill().await
+    }
+
+    /// Lets it fall silent: its connections stay open and nothing comes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn freeze(&self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn thaw(&self) -> Result<()> {
+        self.process.signal(Signal::CONT)
     }
 
     /// Plugs it in again, at the same port.

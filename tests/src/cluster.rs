@@ -273,6 +273,19 @@ impl Namespace {
         self.kubectl(&["apply", "-f", &file]).await
     }
 
+    /// What `kubectl apply` would still change, as `kubectl diff` shows it.
+    ///
+    /// # Errors
+    /// When it can't be told.
+    pub async fn diff(&self, text: &str) -> Result<String> {
+        let file = self.file(text)?;
+        let arguments = ["--namespace", &self.name, "diff", "-f", &file];
+        let (stdout, stderr, status) = self.cluster.try_kubectl(&arguments).await?;
+        // 1 means that there is a difference.
+        ensure!(matches!(status.code(), Some(0 | 1)), "kubectl diff: {stderr}");
+        Ok(stdout)
+    }
+
     /// What `kubectl apply` says when it is refused.
     ///
     /// # Errors

@@ -360,7 +360,7 @@ impl Builder {
         command.args(&self.arguments).envs(self.environment);
         let mut process = Process::start("media-node", &mut command)?;
         let ready = process.ready(secs(30)).await?;
-        let client = Client::builder().no_proxy().timeout(secs(20)).build()?;
+        let client = Client::builder().no_proxy().timeout(secs(50)).build()?;
         Ok(MediaNode {
             process,
             folder,

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use crate::{process, wait::secs};
 
 /// How long a player may take beyond the time that it plays.
-const PATIENCE: Duration = secs(25);
+const PATIENCE: Duration = secs(45);
 
 /// What ffprobe found in a stream.
 #[derive(Debug)]

@@ -97,7 +97,7 @@ async fn a_gateway_is_killed_between_two_requests_of_hls() -> Result<()> {
             let pods = list["items"].as_array().context("a list")?;
             let address = |i: usize| pods[i]["status"]["podIP"].as_str().context("an address");
             let (first, second) = (address(0)?, address(1)?);
-            let client = reqwest::Client::builder().no_proxy().timeout(secs(30)).build()?;
+            let client = reqwest::Client::builder().no_proxy().timeout(secs(50)).build()?;
             let get = async |ip: &str, path: &str| -> Result<Vec<u8>> {
                 let reply = client
                     .get(format!("http://{ip}:8080{path}"))
@@ -114,7 +114,7 @@ async fn a_gateway_is_killed_between_two_requests_of_hls() -> Result<()> {
                     .map(str::to_owned)
                     .collect())
             };
-            let both = eventually(secs(30), "a segment at both gateways", async || {
+            let both = eventually(secs(60), "a segment at both gateways", async || {
                 let (a, b) = (segments(first).await?, segments(second).await?);
                 a.into_iter().find(|s| b.contains(s)).context("none in common")
             })
@@ -136,7 +136,7 @@ async fn a_gateway_is_killed_between_two_requests_of_hls() -> Result<()> {
                 async || get(second, last).await,
             )
             .await?;
-            let next = eventually(secs(15), "the playlist to go on", async || {
+            let next = eventually(secs(30), "the playlist to go on", async || {
                 let now = segments(second).await?;
                 let at = now
                     .iter()

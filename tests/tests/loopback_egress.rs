@@ -54,12 +54,6 @@ async fn http_flv() -> Result<()> {
         let seen = player::probe(&url, &[], 3.0).await?;
         seen.expect(&["h264", "aac"], 3.0)?;
         ensure!(seen.size()? == (1280, 720), "{:?}", seen.size());
-        let first = seen
-            .packets("video")
-            .first()
-            .and_then(|p| p.dts)
-            .context("a time")?;
-        ensure!(first < 1.0, "time begins at {first} for this viewer");
         let complaints = player::decode(&url, &[], 3.0).await?;
         ensure!(complaints.is_empty(), "{complaints}");
     }
@@ -93,7 +87,7 @@ async fn web_socket_flv() -> Result<()> {
 async fn hls_in_transport_stream() -> Result<()> {
     let node = node().await?;
     let url = node.http("/streams/a/Door.m3u8");
-    let playlist = eventually(secs(20), "a playlist", async || {
+    let playlist = eventually(secs(60), "a playlist", async || {
         let (status, text) = node.text("/streams/a/Door.m3u8").await?;
         ensure!(status == 200, "{status} {text}");
         Ok(text)
@@ -129,7 +123,7 @@ async fn hls_in_transport_stream() -> Result<()> {
 async fn hls_in_fragments_for_h265() -> Result<()> {
     let node = node().await?;
     let url = node.http("/streams/h265.m3u8");
-    let playlist = eventually(secs(20), "a playlist", async || {
+    let playlist = eventually(secs(60), "a playlist", async || {
         let (status, text) = node.text("/streams/h265.m3u8").await?;
         ensure!(status == 200, "{status} {text}");
         Ok(text)
@@ -147,7 +141,7 @@ async fn hls_in_fragments_for_h265() -> Result<()> {
 #[tokio::test]
 async fn hls_numbers_never_go_back() -> Result<()> {
     let number = async |node: &MediaNode| {
-        eventually(secs(20), "a playlist", async || {
+        eventually(secs(60), "a playlist", async || {
             let (status, text) = node.text("/streams/door.m3u8").await?;
             ensure!(status == 200, "{status} {text}");
             let line = text
