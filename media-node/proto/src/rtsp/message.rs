@@ -16,7 +16,7 @@ use std::fmt;
 
 /// Bytes of one line, start line or header, without its end.
 pub const MAX_LINE: usize = 8 * 1024;
-/// Header lines of one message.
+/// Header lines of one message, those that a header goes on with included.
 pub const MAX_HEADERS: usize = 100;
 /// Bytes of start line and headers together.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -291,6 +291,7 @@ fn parse_head(head: &Bytes, offset: u64) -> Result<(Message, usize), Error> {
     let mut headers = Headers::default();
     let mut start = 0;
     let mut content_length: Option<u64> = None;
+    let mut lines = 0;
     for line in head.split(|b| *b == b'\n') {
         let line_offset = offset + start as u64;
         let at = start;
@@ -309,21 +310,27 @@ fn parse_head(head: &Bytes, offset: u64) -> Result<(Message, usize), Error> {
             start_line = Some(parse_start_line(&line, line_offset)?);
             continue;
         }
+        if lines == MAX_HEADERS {
+            return Err(Error::TooManyHeaders { offset: line_offset });
+        }
+        lines += 1;
         if matches!(line[0], b' ' | b'\t') {
             // A folded header (RFC 2326 section 4.2): this line goes on with the value above.
             let Some((_, value)) = headers.0.last_mut() else {
                 return Err(Error::HeaderLine { offset: line_offset });
             };
-            *value = [value, &b" "[..], line.trim_ascii()].concat().into();
+            let more = line.trim_ascii();
+            if value.is_empty() {
+                *value = line.slice_ref(more);
+            } else if !more.is_empty() {
+                *value = [value, &b" "[..], more].concat().into();
+            }
             continue;
         }
         let colon = line.iter().position(|b| *b == b':').filter(|colon| *colon > 0);
         let Some(colon) = colon else {
             return Err(Error::HeaderLine { offset: line_offset });
         };
-        if headers.len() == MAX_HEADERS {
-            return Err(Error::TooManyHeaders { offset: line_offset });
-        }
         let name = line.slice_ref(line[..colon].trim_ascii_end());
         let value = line.slice_ref(line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"content-length") {

@@ -67,6 +67,8 @@ fn line_ends_folding_and_repeated_headers() {
     let request = request(b"PLAY rtsp://h/a RTSP/1.0\nA: 1\nB:  x\r\n\t y  \r\nA:2\n\n");
     assert_eq!(request.headers.all("a").collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(request.headers.get("b"), Some("x y"));
+    let request = self::request(b"PLAY rtsp://h/a RTSP/1.0\r\nA:\r\n 1\r\n \r\nB: 2\r\n\r\n");
+    assert_eq!(request.headers.get("a"), Some("1"));
 }
 
 #[test]
@@ -180,6 +182,14 @@ fn bounds_hold_whole_and_trickled() {
             offset: 20 + 6 * MAX_HEADERS as u64
         })
     );
+
+    let folded = [
+        &b"OPTIONS * RTSP/1.0\r\nA: b\r\n"[..],
+        &b" c\r\n".repeat(MAX_HEADERS),
+        b"\r\n",
+    ]
+    .concat();
+    assert!(matches!(parse(&folded), Err(Error::TooManyHeaders { .. })));
 
     let mut large = b"OPTIONS * RTSP/1.0\r\n".to_vec();
     large.extend([b"A: ", &vec![b'b'; 8000][..], b"\r\n"].concat().repeat(5));
