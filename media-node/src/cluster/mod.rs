@@ -9,11 +9,21 @@
 //! `resource` is the only place where a cluster and a folder differ. Protocols are unknown here:
 //! jobs are started through [`crate::ingest::Launch`].
 
+pub mod directory;
+pub mod edge;
 pub mod folder;
+mod job_of;
 pub mod kubernetes;
 pub mod owner;
 mod peers;
+mod report;
 pub mod resource;
 pub mod route_match;
+mod status;
+pub mod supervisor;
+mod work;
+
+#[cfg(test)]
+mod fixtures;
 
 pub use peers::{Identity, Peer, Peers};

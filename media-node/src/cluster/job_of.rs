@@ -1,0 +1,311 @@
+//! What a Camera or a Route asks for, as a [`Job`]. Pure but for looking at the media folder;
+//! whether and when it runs is the supervisor's.
+
+use super::resource::SecretData;
+use super::route_match::Match;
+use crate::ingest::{Credentials, Job, Source, Transport};
+use std::path::{Component, Path, PathBuf};
+use subtle::ConstantTimeEq as _;
+use url::Url;
+use weir_crds::condition::reason;
+use weir_crds::{Camera, Route, camera, field};
+use weir_proto::Redacted;
+use weir_proto::media::StreamPath;
+
+/// What a Camera wants done.
+#[derive(Clone, Debug)]
+pub(super) enum Plan {
+    Dial(Job),
+    /// The device sends to us.
+    AwaitPublisher,
+}
+
+/// Why it can't be done, until the user changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Of [`reason`].
+    pub(super) reason: &'static str,
+    /// What is wrong and what to do.
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { reason, message }
+    }
+}
+
+/// Name of the Secret without whose values the Camera can't be dialled.
+pub(super) fn secret_of(camera: &Camera) -> Option<&str> {
+    match camera.spec.source {
+        camera::Source::Rtsp(_) => camera.spec.credentials.as_ref().map(|c| c.secret_name.as_str()),
+        _ => None,
+    }
+}
+
+/// The name of a Camera's stream.
+pub(super) fn path_of(camera: &Camera) -> Result<StreamPath, Refusal> {
+    let path = camera.path();
+    StreamPath::parse(&path).ok_or_else(|| {
+        let message =
+            format!("{path:?} names no stream: write spec.path as plain segments, such as a/front-door");
+        Refusal::new(reason::INVALID_SPEC, message)
+    })
+}
+
+/// `media` is the folder that paths of file sources are below.
+pub(super) fn camera(
+    camera: &Camera,
+    credentials: Option<&Credentials>,
+    media: &Path,
+) -> Result<Plan, Refusal> {
+    let source = match &camera.spec.source {
+        camera::Source::Publish(_) => return Ok(Plan::AwaitPublisher),
+        camera::Source::Rtsp(rtsp) => Source::Rtsp {
+            url: rtsp_url(&rtsp.url, reason::INVALID_SPEC)?,
+            transport: match rtsp.transport {
+                camera::Transport::Auto => Transport::Auto,
+                camera::Transport::Tcp => Transport::Tcp,
+                camera::Transport::Udp => Transport::Udp,
+            },
+            credentials: credentials.cloned(),
+        },
+        camera::Source::File(file) => {
+            let Some(path) = &file.path else {
+                let message = "files of the object store can't be played by this version: put the file into the \
+                               media folder and name it in spec.source.file.path";
+                return Err(Refusal::new(reason::UNSUPPORTED_SOURCE, message));
+            };
+            Source::File {
+                file: file_below(media, path)?,
+                repeat: file.loop_,
+            }
+        }
+        other => {
+            let message = format!(
+                "sources of kind {} can't be run by this version: it runs rtsp, file and publish; many devices \
+                 also serve RTSP, so try spec.source.rtsp",
+                other.kind()
+            );
+            return Err(Refusal::new(reason::UNSUPPORTED_SOURCE, message));
+        }
+    };
+    // A file that is played once has come to its end when it ends.
+    let redial = !matches!(source, Source::File { repeat: false, .. });
+    Ok(Plan::Dial(Job {
+        path: path_of(camera)?,
+        source,
+        audio: camera.spec.audio,
+        redial,
+    }))
+}
+
+/// The pull that a path starts by matching a Route. It isn't redialled: the next viewer starts it
+/// again.
+pub(super) fn route(
+    matched: &Match,
+    path: StreamPath,
+    credentials: Option<&Credentials>,
+) -> Result<Job, Refusal> {
+    Ok(Job {
+        path,
+        source: Source::Rtsp {
+            url: rtsp_url(&matched.upstream, reason::UNSUPPORTED_SCHEME)?,
+            transport: Transport::Auto,
+            credentials: credentials.cloned(),
+        },
+        audio: true,
+        redial: false,
+    })
+}
+
+/// Whether a Route can start anything.
+pub(super) fn check_route(route: &Route) -> Result<(), Refusal> {
+    rtsp_url(&route.spec.url, reason::UNSUPPORTED_SCHEME).map(drop)
+}
+
+fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
+    let example = "write it as rtsp://10.1.2.3:554/main";
+    let url = Url::parse(text).map_err(|e| {
+        Refusal::new(
+            reason::INVALID_SPEC,
+            format!("the URL can't be read ({e}): {example}"),
+        )
+    })?;
+    if !matches!(url.scheme(), "rtsp" | "rtsps") {
+        let message = format!("URLs of scheme {} can't be pulled: {example}", url.scheme());
+        return Err(Refusal::new(otherwise, message));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Refusal::new(
+            reason::INVALID_SPEC,
+            format!("the URL has no host: {example}"),
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let message = "the URL has credentials in it: put them into a Secret with the keys username and password \
+                       and name that in spec.credentials.secretName";
+        return Err(Refusal::new(reason::INVALID_SPEC, message));
+    }
+    Ok(url)
+}
+
+/// The file, which need not be there. Neither the path nor a symbolic link leads out of the folder.
+fn file_below(media: &Path, path: &str) -> Result<PathBuf, Refusal> {
+    let outside = || {
+        let message =
+            format!("the file {path:?} is not in the media folder: write a path below it, such as demo.mp4");
+        Refusal::new(reason::INVALID_SPEC, message)
+    };
+    let below = Path::new(path);
+    let plain = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
+    if path.contains(['\\', '\0']) || !below.components().all(plain) || below.file_name().is_none() {
+        return Err(outside());
+    }
+    let file = media.join(below);
+    match (std::fs::canonicalize(&file), std::fs::canonicalize(media)) {
+        (Ok(real), Ok(root)) if real.starts_with(&root) => Ok(real),
+        (Ok(_), _) => Err(outside()),
+        // The ingest says that it isn't there.
+        (Err(_), _) => Ok(file),
+    }
+}
+
+/// What a Secret says: the keys `username` and `password`, or `userinfo` as in a URL.
+pub(super) fn credentials(data: &SecretData, secret: &str) -> Result<Credentials, Refusal> {
+    let text = |key: &str| {
+        let bytes = data.get(key)?.reveal();
+        // A line break at the end comes from `echo`; no camera means it.
+        Some(
+            std::str::from_utf8(bytes)
+                .ok()?
+                .trim_end_matches(['\r', '\n'])
+                .to_owned(),
+        )
+    };
+    if let (Some(username), Some(password)) = (text("username"), text("password")) {
+        return Ok(Credentials {
+            username,
+            password: Redacted::new(password),
+        });
+    }
+    if let Some(userinfo) = text("userinfo") {
+        let (username, password) = userinfo.split_once(':').unwrap_or((&userinfo, ""));
+        let decode = |s: &str| {
+            percent_encoding::percent_decode_str(s)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        return Ok(Credentials {
+            username: decode(username),
+            password: Redacted::new(decode(password)),
+        });
+    }
+    let message = format!("the Secret {secret} has no keys username and password: add them");
+    Err(Refusal::new(reason::SECRET_NOT_FOUND, message))
+}
+
+/// Whether two jobs are the same, and where not, whether only their credentials differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    None,
+    Credentials,
+    Other,
+}
+
+pub(super) fn difference(a: &Job, b: &Job) -> Difference {
+    if (&a.path, a.audio, a.redial) != (&b.path, b.audio, b.redial) {
+        return Difference::Other;
+    }
+    let same = match (&a.source, &b.source) {
+        (
+            Source::Rtsp {
+                url,
+                transport,
+                credentials,
+            },
+            Source::Rtsp {
+                url: other_url,
+                transport: other_transport,
+                credentials: other_credentials,
+            },
+        ) => {
+            if (url, transport) == (other_url, other_transport)
+                && !same_credentials(credentials.as_ref(), other_credentials.as_ref())
+            {
+                return Difference::Credentials;
+            }
+            (url, transport) == (other_url, other_transport)
+        }
+        (Source::File { file, repeat }, Source::File { file: f, repeat: r }) => (file, repeat) == (f, r),
+        (
+            Source::Relay { address, secret },
+            Source::Relay {
+                address: a,
+                secret: s,
+            },
+        ) => address == a && bool::from(secret.reveal().as_bytes().ct_eq(s.reveal().as_bytes())),
+        _ => false,
+    };
+    if same { Difference::None } else { Difference::Other }
+}
+
+fn same_credentials(a: Option<&Credentials>, b: Option<&Credentials>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            let password = a
+                .password
+                .reveal()
+                .as_bytes()
+                .ct_eq(b.password.reveal().as_bytes());
+            a.username == b.username && bool::from(password)
+        }
+        _ => false,
+    }
+}
+
+/// Where a job gets its media from, for people: without credentials, and without the query, in
+/// which some cameras take theirs.
+pub(super) fn shown(source: &Source) -> String {
+    match source {
+        Source::Rtsp { url, .. } => {
+            let mut url = url.clone();
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        Source::File { file, .. } => {
+            let name = file.file_name().unwrap_or_default();
+            format!("the file {}", name.to_string_lossy())
+        }
+        Source::Relay { address, .. } => address.clone(),
+    }
+}
+
+/// The URL of a Camera or Route for people, whether it can be read or not.
+pub(super) fn shown_of(camera: &Camera) -> String {
+    match &camera.spec.source {
+        camera::Source::Rtsp(rtsp) => match Url::parse(&rtsp.url) {
+            Ok(url) => shown(&Source::Rtsp {
+                url,
+                transport: Transport::Auto,
+                credentials: None,
+            }),
+            Err(_) => "its URL".to_owned(),
+        },
+        camera::Source::File(file) => format!("the file {}", file.path.as_deref().unwrap_or_default()),
+        other => format!("the {} source", other.kind()),
+    }
+}
+
+/// The path as a Route's pattern is compared with.
+pub(super) fn canonical(path: &StreamPath) -> String {
+    field::canonical_path(path.as_str())
+}
+
+#[cfg(test)]
+mod tests;

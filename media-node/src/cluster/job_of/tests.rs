@@ -1,0 +1,178 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn made(spec: &Value) -> Camera {
+    serde_json::from_value(json!({"apiVersion": "weir.video/v1alpha1", "kind": "Camera",
+        "metadata": {"name": "Front", "namespace": "default"}, "spec": spec}))
+    .expect("a camera")
+}
+
+fn plan(spec: &Value) -> Result<Plan, Refusal> {
+    camera(&made(spec), None, Path::new("/media"))
+}
+
+fn job(spec: &Value) -> Job {
+    match plan(spec) {
+        Ok(Plan::Dial(job)) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_can_be_run() {
+    let rtsp = job(&json!({"path": "A/Door", "audio": false,
+        "source": {"rtsp": {"url": "rtsp://10.1.2.3/main?x=1", "transport": "Udp"}}}));
+    assert_eq!(rtsp.path.as_str(), "a/door");
+    assert!(!rtsp.audio && rtsp.redial);
+    let Source::Rtsp { url, transport, .. } = &rtsp.source else {
+        panic!("{rtsp:?}")
+    };
+    assert_eq!(
+        (url.as_str(), *transport),
+        ("rtsp://10.1.2.3/main?x=1", Transport::Udp)
+    );
+    assert_eq!(shown(&rtsp.source), "rtsp://10.1.2.3/main");
+    assert_eq!(
+        job(&json!({"source": {"rtsp": {"url": "rtsp://h/"}}}))
+            .path
+            .as_str(),
+        "front"
+    );
+    assert!(matches!(
+        plan(&json!({"source": {"publish": {}}})),
+        Ok(Plan::AwaitPublisher)
+    ));
+    let file = job(&json!({"source": {"file": {"path": "sub/demo.mp4", "loop": false}}}));
+    let Source::File { file, repeat } = file.source else {
+        panic!("a file")
+    };
+    assert_eq!((file, repeat), (PathBuf::from("/media/sub/demo.mp4"), false));
+}
+
+#[test]
+fn what_cant_is_said_with_what_to_do() {
+    for (spec, reason, part) in [
+        (
+            json!({"source": {"rtmp": {"url": "rtmp://h/"}}}),
+            reason::UNSUPPORTED_SOURCE,
+            "rtsp, file and publish",
+        ),
+        (
+            json!({"source": {"onvif": {"host": "h"}}}),
+            reason::UNSUPPORTED_SOURCE,
+            "ONVIF",
+        ),
+        (
+            json!({"source": {"file": {"object": "k"}}}),
+            reason::UNSUPPORTED_SOURCE,
+            "spec.source.file.path",
+        ),
+        (
+            json!({"source": {"file": {"path": "../etc/passwd"}}}),
+            reason::INVALID_SPEC,
+            "media folder",
+        ),
+        (
+            json!({"source": {"file": {"path": "/etc/passwd"}}}),
+            reason::INVALID_SPEC,
+            "media folder",
+        ),
+        (
+            json!({"source": {"file": {"path": "a\\b"}}}),
+            reason::INVALID_SPEC,
+            "media folder",
+        ),
+        (
+            json!({"source": {"rtsp": {"url": "rtsp://u:p@h/"}}}),
+            reason::INVALID_SPEC,
+            "secretName",
+        ),
+        (
+            json!({"source": {"rtsp": {"url": "http://h/"}}}),
+            reason::INVALID_SPEC,
+            "rtsp://",
+        ),
+        (
+            json!({"source": {"rtsp": {"url": "rtsp:///x"}}}),
+            reason::INVALID_SPEC,
+            "no host",
+        ),
+        (
+            json!({"path": "/", "source": {"rtsp": {"url": "rtsp://h/"}}}),
+            reason::INVALID_SPEC,
+            "spec.path",
+        ),
+    ] {
+        let refusal = plan(&spec).expect_err("refused");
+        assert_eq!(refusal.reason, reason, "{spec}");
+        assert!(refusal.message.contains(part), "{}", refusal.message);
+        assert!(!refusal.message.contains("u:p"), "{}", refusal.message);
+    }
+}
+
+#[test]
+fn links_dont_lead_out_of_the_media_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let media = dir.path().join("media");
+    std::fs::create_dir(&media).expect("a folder");
+    std::fs::write(dir.path().join("secret.mp4"), "").expect("a file");
+    std::fs::write(media.join("real.mp4"), "").expect("a file");
+    std::os::unix::fs::symlink("../secret.mp4", media.join("out.mp4")).expect("a link");
+    std::os::unix::fs::symlink("real.mp4", media.join("in.mp4")).expect("a link");
+    assert!(file_below(&media, "out.mp4").is_err());
+    let real = std::fs::canonicalize(media.join("real.mp4")).expect("there");
+    assert_eq!(file_below(&media, "in.mp4"), Ok(real));
+    assert_eq!(file_below(&media, "none.mp4"), Ok(media.join("none.mp4")));
+}
+
+#[test]
+fn secrets_in_both_shapes() {
+    let data = |pairs: &[(&str, &str)]| -> SecretData {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(k, v)| ((*k).to_owned(), Redacted::new(v.as_bytes().to_vec())))
+            .collect()
+    };
+    for (pairs, want) in [
+        (&[("username", "u"), ("password", "p\n")][..], Some(("u", "p"))),
+        (&[("userinfo", "u%40x:p%3A:w")], Some(("u@x", "p::w"))),
+        (&[("userinfo", "u")], Some(("u", ""))),
+        (&[("username", "u")], None),
+        (&[], None),
+    ] {
+        let found = credentials(&data(pairs), "s").ok();
+        let found = found
+            .as_ref()
+            .map(|c| (c.username.as_str(), c.password.reveal().as_str()));
+        assert_eq!(found, want);
+    }
+}
+
+#[test]
+fn what_makes_a_job_another_one() {
+    let base = json!({"source": {"rtsp": {"url": "rtsp://h/"}}});
+    let login = |password: &str| Credentials {
+        username: "u".to_owned(),
+        password: Redacted::new(password.to_owned()),
+    };
+    let with = |c: Option<&Credentials>| match camera(&made(&base), c, Path::new("/m")) {
+        Ok(Plan::Dial(job)) => job,
+        other => panic!("{other:?}"),
+    };
+    let (none, one, two) = (with(None), with(Some(&login("one"))), with(Some(&login("two"))));
+    assert_eq!(difference(&one, &one.clone()), Difference::None);
+    assert_eq!(difference(&one, &two), Difference::Credentials);
+    assert_eq!(difference(&none, &one), Difference::Credentials);
+    for other in [
+        json!({"source": {"rtsp": {"url": "rtsp://h/x"}}}),
+        json!({"source": {"rtsp": {"url": "rtsp://h/", "transport": "Tcp"}}}),
+        json!({"path": "p", "source": {"rtsp": {"url": "rtsp://h/"}}}),
+        json!({"audio": false, "source": {"rtsp": {"url": "rtsp://h/"}}}),
+        json!({"source": {"file": {"path": "x.mp4"}}}),
+    ] {
+        assert_eq!(difference(&none, &job(&other)), Difference::Other, "{other}");
+    }
+    // What the job does not depend on.
+    let same = json!({"displayName": "x", "idleTimeout": "1s", "source": {"rtsp": {"url": "rtsp://h/"}}});
+    assert_eq!(difference(&none, &job(&same)), Difference::None);
+}

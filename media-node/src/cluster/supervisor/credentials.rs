@@ -1,0 +1,126 @@
+//! The Secrets that sources need, read once and kept: so that cameras can be redialled while the
+//! API server is away. They are read again when a source refuses them, when they change where
+//! that is told, and before a dial when they are old.
+
+use crate::cluster::job_of::{self, Refusal};
+use crate::cluster::resource::{SecretData, Secrets, WriteError};
+use crate::ingest::Credentials;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::warn;
+use weir_crds::condition::reason;
+
+/// A Secret that isn't there, or couldn't be read, is asked for again after this.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Namespace and name.
+pub(super) type SecretName = (String, String);
+
+/// The outcome of reading one.
+pub(super) type Answer = (SecretName, Result<Option<SecretData>, WriteError>);
+
+#[derive(Default)]
+struct Slot {
+    value: Option<Result<Credentials, Refusal>>,
+    read_at: Option<Instant>,
+    reading: bool,
+    trouble: Option<String>,
+}
+
+pub(super) struct SecretCache {
+    source: Arc<dyn Secrets>,
+    slots: HashMap<SecretName, Slot>,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// What is known of a Secret.
+pub(super) enum Found {
+    Ready(Credentials),
+    Refused(Refusal),
+    /// Being read; the text says why that takes longer.
+    Pending(Option<String>),
+}
+
+impl SecretCache {
+    pub(super) fn new(source: Arc<dyn Secrets>, answers: mpsc::Sender<Answer>) -> Self {
+        Self {
+            source,
+            slots: HashMap::new(),
+            answers,
+        }
+    }
+
+    pub(super) fn find(&mut self, name: &SecretName) -> Found {
+        let slot = self.slots.entry(name.clone()).or_default();
+        let found = match &slot.value {
+            Some(Ok(credentials)) => return Found::Ready(credentials.clone()),
+            Some(Err(refusal)) => Found::Refused(refusal.clone()),
+            None => Found::Pending(slot.trouble.clone()),
+        };
+        self.refresh(name, RETRY);
+        found
+    }
+
+    /// Reads it again, unless it was read less than `age` ago.
+    pub(super) fn refresh(&mut self, name: &SecretName, age: Duration) {
+        let slot = self.slots.entry(name.clone()).or_default();
+        if slot.reading || slot.read_at.is_some_and(|at| at.elapsed() < age) {
+            return;
+        }
+        slot.reading = true;
+        let (source, answers, name) = (self.source.clone(), self.answers.clone(), name.clone());
+        tokio::spawn(async move {
+            let outcome = source.read(&name.0, &name.1).await;
+            let _ = answers.send((name, outcome)).await;
+        });
+    }
+
+    /// Reads all again: some may have changed.
+    pub(super) fn refresh_all(&mut self) {
+        let names: Vec<SecretName> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.refresh(&name, Duration::ZERO);
+        }
+    }
+
+    /// Takes an answer.
+    pub(super) fn answered(&mut self, (name, outcome): Answer) {
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
+        slot.reading = false;
+        slot.read_at = Some(Instant::now());
+        match outcome {
+            Ok(data) => {
+                slot.trouble = None;
+                slot.value = Some(data.map_or_else(
+                    || {
+                        let message = format!(
+                            "the Secret {} does not exist: make it, with the keys username and password",
+                            name.1
+                        );
+                        Err(Refusal::new(reason::SECRET_NOT_FOUND, message))
+                    },
+                    |data| job_of::credentials(&data, &name.1),
+                ));
+            }
+            // What was known goes on to count.
+            Err(error) => {
+                warn!(namespace = name.0, secret = name.1, %error, "a Secret can't be read");
+                slot.trouble = Some(format!(
+                    "the Secret {} can't be read: {error}; trying again",
+                    name.1
+                ));
+            }
+        }
+    }
+
+    /// Forgets those that nobody uses.
+    pub(super) fn retain(&mut self, used: &HashSet<SecretName>) {
+        self.slots
+            .retain(|name, slot| slot.reading || used.contains(name));
+    }
+}

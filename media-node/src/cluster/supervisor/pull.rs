@@ -1,0 +1,192 @@
+//! Streams that a Route has started: pulled for those who asked, ended when nobody watches.
+
+use super::Context;
+use super::credentials::{Found, SecretName};
+use crate::cluster::job_of;
+use crate::cluster::resource::{Kind, Target};
+use crate::cluster::route_match::Match;
+use crate::cluster::work::{Work, WorkId};
+use crate::ingest::State;
+use std::collections::{HashMap, HashSet};
+use tokio::time::Instant;
+use tracing::{debug, info};
+use weir_proto::media::StreamPath;
+
+/// Pulls at once; past that, a path that matches a Route is not found.
+const MOST: usize = 1_000;
+
+/// One path that a Route serves. The route is kept as it was when the pull began: changing or
+/// deleting it leaves its streams alone.
+struct Pull {
+    matched: Match,
+    /// None while its Secret is being read.
+    work: Option<Work>,
+    /// When it began, or was last watched.
+    seen: Instant,
+}
+
+impl Pull {
+    fn secret(&self) -> Option<SecretName> {
+        let credentials = self.matched.route.spec.credentials.as_ref()?;
+        let namespace = self.matched.route.metadata.namespace.clone().unwrap_or_default();
+        Some((namespace, credentials.secret_name.clone()))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Pulls(HashMap<StreamPath, Pull>);
+
+impl Pulls {
+    /// Somebody asks for a path that no Camera has.
+    pub(super) fn demand(
+        &mut self,
+        path: &StreamPath,
+        matched: Option<Match>,
+        now: Instant,
+        c: &mut Context<'_>,
+    ) {
+        if self.0.contains_key(path) {
+            return;
+        }
+        let Some(matched) = matched.filter(|_| self.0.len() < MOST) else {
+            c.hub.refuse(path);
+            return;
+        };
+        let pull = Pull {
+            matched,
+            work: None,
+            seen: now,
+        };
+        self.0.insert(path.clone(), pull);
+        self.begin(path, now, c);
+    }
+
+    /// Starts the job as soon as its credentials are there.
+    fn begin(&mut self, path: &StreamPath, now: Instant, c: &mut Context<'_>) {
+        let Some(pull) = self.0.get_mut(path).filter(|p| p.work.is_none()) else {
+            return;
+        };
+        let credentials = match pull.secret().map(|name| c.secrets.find(&name)) {
+            None => Ok(None),
+            Some(Found::Ready(credentials)) => Ok(Some(credentials)),
+            Some(Found::Refused(refusal)) => Err(refusal),
+            // The viewers' patience bounds this wait.
+            Some(Found::Pending(None)) => return,
+            Some(Found::Pending(Some(_))) => {
+                self.give_up(path, now, c);
+                return;
+            }
+        };
+        let job = credentials.and_then(|found| job_of::route(&pull.matched, path.clone(), found.as_ref()));
+        match job {
+            Ok(job) => {
+                info!(
+                    stream = %path,
+                    route = pull.matched.route.metadata.name,
+                    from = job_of::shown(&job.source),
+                    "a route starts a stream"
+                );
+                pull.work = Some(c.start(job));
+            }
+            Err(refusal) => {
+                debug!(stream = %path, reason = refusal.reason, error = refusal.message, "a route can't start a stream");
+                self.give_up(path, now, c);
+            }
+        }
+    }
+
+    fn give_up(&mut self, path: &StreamPath, now: Instant, c: &mut Context<'_>) {
+        self.0.remove(path);
+        c.failed(path, now);
+    }
+
+    /// Secrets have been read.
+    pub(super) fn secrets_changed(&mut self, now: Instant, c: &mut Context<'_>) {
+        let waiting: Vec<StreamPath> = self
+            .0
+            .iter()
+            .filter(|(_, p)| p.work.is_none())
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in waiting {
+            self.begin(&path, now, c);
+        }
+    }
+
+    fn find(&mut self, id: WorkId) -> Option<(&StreamPath, &mut Pull)> {
+        self.0
+            .iter_mut()
+            .find(|(_, p)| p.work.as_ref().is_some_and(|w| w.id == id))
+    }
+
+    /// False if the job is none of these.
+    pub(super) fn state_changed(&mut self, id: WorkId, now: Instant, c: &mut Context<'_>) -> bool {
+        let Some((path, pull)) = self.find(id) else {
+            return false;
+        };
+        match pull.work.as_ref().map(Work::state) {
+            Some(State::Live { .. }) => pull.seen = now,
+            Some(State::Failed { reason, message, .. }) => {
+                info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream has no media");
+                c.failed(path, now);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// False if the job is none of these.
+    pub(super) fn ended(&mut self, id: WorkId, c: &mut Context<'_>) -> bool {
+        let Some(path) = self.find(id).map(|(path, _)| path.clone()) else {
+            return false;
+        };
+        c.hub.refuse(&path);
+        self.0.remove(&path);
+        true
+    }
+
+    /// Ends those that nobody has watched for so long, and those whose path a Camera has now.
+    pub(super) fn tick(&mut self, now: Instant, cameras: impl Fn(&StreamPath) -> bool, c: &Context<'_>) {
+        for (path, pull) in &mut self.0 {
+            let Some(work) = &pull.work else { continue };
+            if cameras(path) {
+                work.stop();
+                continue;
+            }
+            if c.hub.stream(path).is_some_and(|s| s.viewers() > 0) {
+                pull.seen = now;
+            } else if !pull.matched.route.spec.keep_alive && now - pull.seen >= c.settings.route_idle {
+                if !work.is_stopping() {
+                    info!(stream = %path, "nobody watches a route's stream any more");
+                }
+                work.stop();
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Streams by the route that started them.
+    pub(super) fn count(&self, route: &Target) -> usize {
+        let of = |p: &&Pull| Target::of(Kind::Route, &*p.matched.route) == *route;
+        self.0.values().filter(of).count()
+    }
+
+    pub(super) fn secrets(&self, into: &mut HashSet<SecretName>) {
+        into.extend(self.0.values().filter_map(Pull::secret));
+    }
+
+    pub(super) fn end_all(&mut self) -> Vec<Work> {
+        let works: Vec<Work> = self.0.drain().filter_map(|(_, p)| p.work).collect();
+        for work in &works {
+            work.stop();
+        }
+        works
+    }
+}

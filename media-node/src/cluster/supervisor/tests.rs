@@ -1,0 +1,657 @@
+use super::*;
+use crate::cluster::fixtures::{Launcher, MadeUp, Vault, pass, path};
+use crate::cluster::job_of;
+use crate::cluster::report::tests::Pad;
+use crate::ingest::{Reason, Source, State};
+use serde_json::{Value, json};
+use weir_crds::CameraStatus;
+use weir_crds::condition::{self, kind};
+
+struct Fixture {
+    world: MadeUp,
+    hub: Arc<Hub>,
+    launcher: Arc<Launcher>,
+    pad: Arc<Pad>,
+    vault: Arc<Vault>,
+    supervisor: Supervisor,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Fixture {
+    fn new(standalone: bool) -> Self {
+        let (world, hub) = (MadeUp::new(), Hub::new());
+        let launcher = Launcher::new(hub.clone());
+        let (pad, vault) = (Arc::new(Pad::default()), Arc::new(Vault::default()));
+        let parts = Parts {
+            world: world.world.clone(),
+            hub: hub.clone(),
+            launch: launcher.clone(),
+            writer: pad.clone(),
+            secrets: vault.clone(),
+        };
+        let stop = CancellationToken::new();
+        let settings = Settings::new("n-0", standalone, "/media");
+        let (supervisor, task) = Supervisor::start(parts, settings, stop.clone());
+        hub.set_demand(Arc::new(supervisor.clone()));
+        Self {
+            world,
+            hub,
+            launcher,
+            pad,
+            vault,
+            supervisor,
+            stop,
+            task,
+        }
+    }
+
+    /// The status that was last written of an object.
+    fn said(&self, name: &str) -> Value {
+        let all = self.pad.statuses.lock();
+        let last = all.iter().rev().find(|(t, _, _)| t.name == name);
+        last.map(|(_, _, status)| status.clone()).unwrap_or_default()
+    }
+
+    /// Whether a condition holds, and its reason.
+    fn condition(&self, name: &str, kind: &str) -> (bool, String) {
+        let status: CameraStatus = serde_json::from_value(self.said(name)).unwrap_or_default();
+        condition::find(&status.conditions, kind)
+            .map_or((false, "none".to_owned()), |c| (c.is_true(), c.reason.clone()))
+    }
+
+    fn connected(&self, name: &str) -> (bool, String) {
+        self.condition(name, kind::CONNECTED)
+    }
+
+    fn written(&self, name: &str) -> usize {
+        self.pad
+            .statuses
+            .lock()
+            .iter()
+            .filter(|(t, _, _)| t.name == name)
+            .count()
+    }
+
+    fn notices(&self) -> Vec<(&'static str, String)> {
+        let all = self.pad.notices.lock();
+        all.iter().map(|(t, n)| (n.reason, t.name.clone())).collect()
+    }
+
+    /// Somebody asks for a path; how it ends is told within `patience` seconds.
+    fn ask(&self, text: &str, patience: u64) -> JoinHandle<bool> {
+        let (hub, path) = (self.hub.clone(), path(text));
+        tokio::spawn(async move { hub.find(&path, Duration::from_secs(patience)).await.is_some() })
+    }
+}
+
+fn on_demand(idle: &str) -> Value {
+    json!({"spec": {"connect": "OnDemand", "idleTimeout": idle, "source": {"rtsp": {"url": "rtsp://h/"}}}})
+}
+
+fn held((found, why): (bool, String), holds: bool, reason: &str) {
+    assert_eq!((found, why.as_str()), (holds, reason));
+}
+
+fn placed(node: Option<&str>, epoch: i64, status: &Value) -> Value {
+    let mut status = status.clone();
+    status["node"] = json!(node);
+    status["epoch"] = epoch.into();
+    json!({"spec": {"source": {"rtsp": {"url": "rtsp://h/"}}}, "status": status})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_runs_is_reported_and_ends_with_its_resource() {
+    let f = Fixture::new(true);
+    f.world.rtsp("a");
+    pass(0.5).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    let job = f.launcher.last();
+    assert!(job.job.redial && matches!(job.job.source, Source::Rtsp { .. }));
+    held(f.connected("a"), false, "Connecting");
+    job.live();
+    pass(2.0).await;
+    held(f.connected("a"), true, "Connected");
+    held(f.condition("a", kind::READY), true, "Live");
+    let said = f.said("a");
+    assert_eq!(
+        (&said["codec"], &said["size"], &said["node"]),
+        (&json!("H264"), &json!("640x360"), &json!("n-0"))
+    );
+    assert_eq!(f.notices(), [("Connected", "a".to_owned())]);
+    f.world.no_camera("a");
+    pass(0.5).await;
+    assert!(f.launcher.running().is_empty());
+    assert!(f.hub.stream(&path("a")).is_none());
+    assert_eq!(f.launcher.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_camera_says_why_until_it_is_back() {
+    let f = Fixture::new(true);
+    f.world.rtsp("a");
+    pass(0.5).await;
+    let job = f.launcher.last();
+    job.live();
+    pass(2.0).await;
+    job.fail(Reason::Unreachable);
+    pass(2.0).await;
+    held(f.connected("a"), false, "Unreachable");
+    // Redialling is no news.
+    let written = f.written("a");
+    for _ in 0..5 {
+        job.say(State::Connecting);
+        pass(5.0).await;
+        job.fail(Reason::Unreachable);
+        pass(5.0).await;
+    }
+    assert_eq!(f.written("a"), written);
+    // Asking for it costs no wait while the next attempt is far.
+    assert!(!f.ask("a", 10).await.expect("answered"));
+    job.live();
+    pass(2.0).await;
+    held(f.connected("a"), true, "Connected");
+    let reasons: Vec<_> = f.notices().into_iter().map(|(r, _)| r).collect();
+    assert_eq!(reasons, ["Connected", "Disconnected", "Connected"]);
+    assert_eq!(f.launcher.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_restarted_for_what_it_depends_on_alone() {
+    let f = Fixture::new(true);
+    let camera =
+        |url: &str, name: &str| json!({"spec": {"displayName": name, "source": {"rtsp": {"url": url}}}});
+    f.world.camera("a", camera("rtsp://one/", "x"));
+    pass(0.5).await;
+    f.launcher.last().live();
+    f.world.camera("a", camera("rtsp://one/", "y"));
+    pass(2.0).await;
+    assert_eq!(f.launcher.count(), 1);
+    assert_eq!(f.said("a")["observedGeneration"], 2);
+    f.world.camera("a", camera("rtsp://two/", "y"));
+    pass(2.0).await;
+    assert_eq!(f.launcher.count(), 2);
+    assert_eq!(f.launcher.running(), ["a"]);
+    held(f.connected("a"), false, "Connecting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn disabling_stops_and_says_so() {
+    let f = Fixture::new(true);
+    f.world.rtsp("a");
+    pass(0.5).await;
+    f.launcher.last().live();
+    f.world.camera(
+        "a",
+        json!({"spec": {"enabled": false, "source": {"rtsp": {"url": "rtsp://a/"}}}}),
+    );
+    pass(2.0).await;
+    assert!(f.launcher.running().is_empty());
+    held(f.connected("a"), false, "Disabled");
+    held(f.condition("a", kind::READY), false, "Disabled");
+    assert!(!f.ask("a", 10).await.expect("answered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_on_demand_starts_for_the_first_viewer_and_stops_after_the_last() {
+    let f = Fixture::new(true);
+    f.world.camera("a", on_demand("30s"));
+    pass(2.0).await;
+    assert_eq!(f.launcher.count(), 0);
+    held(f.connected("a"), false, "Idle");
+    held(f.condition("a", kind::READY), true, "Standby");
+
+    // Several at once start one.
+    let waiting = [f.ask("a", 10), f.ask("A", 10)];
+    pass(0.5).await;
+    assert_eq!(f.launcher.count(), 1);
+    f.launcher.last().live();
+    for viewer in waiting {
+        assert!(viewer.await.expect("answered"));
+    }
+    let viewer = f.hub.stream(&path("a")).expect("it runs").subscribe();
+    pass(120.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    held(f.connected("a"), true, "Connected");
+    drop(viewer);
+    pass(28.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    pass(5.0).await;
+    assert!(f.launcher.running().is_empty());
+    held(f.connected("a"), false, "Idle");
+
+    // And again.
+    let waiting = f.ask("a", 10);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    assert_eq!(f.launcher.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_on_demand_that_fails_lets_nobody_wait_and_is_not_redialled_for_nobody() {
+    let f = Fixture::new(true);
+    f.world.camera("a", on_demand("30s"));
+    pass(1.0).await;
+    let waiting = f.ask("a", 60);
+    pass(0.5).await;
+    f.launcher.last().fail(Reason::AuthFailed);
+    let asked = tokio::time::Instant::now();
+    assert!(!waiting.await.expect("answered"));
+    assert!(asked.elapsed() < Duration::from_secs(1));
+    pass(1.0).await;
+    assert!(f.launcher.running().is_empty());
+    held(f.connected("a"), false, "AuthFailed");
+    held(f.condition("a", kind::READY), false, "AuthFailed");
+    // A crowd that asks again at once is not passed on to the camera.
+    let again = f.ask("a", 60);
+    assert!(!again.await.expect("answered"));
+    assert_eq!(f.launcher.count(), 1);
+    pass(3.0).await;
+    let again = f.ask("a", 60);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(again.await.expect("answered"));
+    assert_eq!(f.launcher.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_with_one_path_the_older_runs() {
+    let f = Fixture::new(true);
+    let camera = |created: &str| json!({"metadata": {"creationTimestamp": created}, "spec": {"path": "One/Path", "source": {"rtsp": {"url": "rtsp://h/"}}}});
+    f.world.camera("a", camera("2026-01-02T00:00:00Z"));
+    pass(2.0).await;
+    assert_eq!(f.launcher.running(), ["one/path"]);
+    f.world.camera("b", camera("2026-01-01T00:00:00Z"));
+    pass(2.0).await;
+    assert_eq!(f.launcher.running(), ["one/path"]);
+    held(f.condition("a", kind::ACCEPTED), false, "PathTaken");
+    held(f.condition("a", kind::STALLED), true, "PathTaken");
+    held(f.condition("b", kind::ACCEPTED), true, "Accepted");
+    f.world.no_camera("b");
+    pass(2.0).await;
+    held(f.condition("a", kind::ACCEPTED), true, "Accepted");
+    assert_eq!(f.launcher.running(), ["one/path"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_published_camera_follows_its_publisher() {
+    let f = Fixture::new(true);
+    f.world.camera("a", json!({"spec": {"source": {"publish": {}}}}));
+    pass(2.0).await;
+    held(f.connected("a"), false, "WaitingForPublisher");
+    assert_eq!(f.launcher.count(), 0);
+    let provenance = crate::hub::Provenance {
+        protocol: "rtsp-push",
+        address: String::new(),
+        session: 1,
+    };
+    let segmentation = crate::hub::Segmentation::Own(Duration::from_secs(2));
+    let publisher = f.hub.publish(
+        path("a"),
+        crate::cluster::fixtures::tracks(),
+        provenance,
+        segmentation,
+    );
+    pass(3.0).await;
+    held(f.connected("a"), true, "Connected");
+    assert_eq!(f.said("a")["codec"], "H264");
+    drop(publisher);
+    pass(3.0).await;
+    held(f.connected("a"), false, "WaitingForPublisher");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_that_cant_be_run_are_refused_by_condition() {
+    let f = Fixture::new(true);
+    f.world.camera(
+        "a",
+        json!({"spec": {"source": {"rtmp": {"url": "rtmp://h/live"}}}}),
+    );
+    f.world.camera(
+        "b",
+        json!({"spec": {"source": {"file": {"path": "../../etc/passwd"}}}}),
+    );
+    pass(2.0).await;
+    assert_eq!(f.launcher.count(), 0);
+    held(f.connected("a"), false, "UnsupportedSource");
+    held(f.connected("b"), false, "InvalidSpec");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_waited_for_and_its_rotation_breaks_no_live_stream() {
+    let f = Fixture::new(true);
+    f.world.camera(
+        "a",
+        json!({"spec": {"source": {"rtsp": {"url": "rtsp://a/"}}, "credentials": {"secretName": "door"}}}),
+    );
+    pass(2.0).await;
+    assert_eq!(f.launcher.count(), 0);
+    held(f.connected("a"), false, "SecretNotFound");
+    *f.vault.password.lock() = Some("one".to_owned());
+    pass(10.0).await;
+    assert_eq!(f.launcher.count(), 1);
+    let password = || match &f.launcher.last().job.source {
+        Source::Rtsp {
+            credentials: Some(c), ..
+        } => c.password.reveal().clone(),
+        _ => String::new(),
+    };
+    assert_eq!(password(), "one");
+    f.launcher.last().live();
+    pass(120.0).await;
+    // Changed while it runs: nothing happens until the camera refuses the old one.
+    *f.vault.password.lock() = Some("two".to_owned());
+    pass(120.0).await;
+    assert_eq!(f.launcher.count(), 1);
+    f.launcher.last().fail(Reason::AuthFailed);
+    pass(2.0).await;
+    assert_eq!(password(), "two");
+    assert_eq!(f.launcher.running(), ["a"]);
+    // With the API server away, what is known goes on to count.
+    *f.vault.away.lock() = true;
+    f.launcher.last().fail(Reason::AuthFailed);
+    pass(10.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    held(f.connected("a"), false, "AuthFailed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_ends_by_itself_is_started_again_more_and_more_rarely() {
+    let f = Fixture::new(true);
+    f.world.rtsp("a");
+    pass(0.5).await;
+    for _ in 0..60 {
+        f.launcher.last().crash();
+        pass(1.0).await;
+    }
+    assert!((4..=8).contains(&f.launcher.count()), "{}", f.launcher.count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_does_not_repeat_plays_once() {
+    let f = Fixture::new(true);
+    f.world.camera(
+        "a",
+        json!({"spec": {"source": {"file": {"path": "x.mp4", "loop": false}}}}),
+    );
+    pass(0.5).await;
+    assert!(!f.launcher.last().job.redial);
+    f.launcher.last().live();
+    pass(2.0).await;
+    f.launcher.last().fail(Reason::Ended);
+    pass(60.0).await;
+    assert_eq!(f.launcher.count(), 1);
+    held(f.connected("a"), false, "ClosedBySource");
+    // One that isn't there may come.
+    f.world.camera(
+        "b",
+        json!({"spec": {"source": {"file": {"path": "y.mp4", "loop": false}}}}),
+    );
+    pass(0.5).await;
+    f.launcher.last().fail(Reason::NotFound);
+    pass(2.0).await;
+    held(f.connected("b"), false, "NotFound");
+    assert_eq!(f.launcher.running(), ["b"], "tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn flapping_does_not_storm_the_api_server() {
+    let f = Fixture::new(true);
+    f.world.rtsp("a");
+    pass(0.5).await;
+    let job = f.launcher.last();
+    for _ in 0..600 {
+        job.live();
+        pass(0.5).await;
+        job.fail(Reason::Ended);
+        pass(0.5).await;
+    }
+    assert!(f.written("a") <= 110, "{}", f.written("a"));
+    assert!(f.notices().len() <= 6 + 20, "{}", f.notices().len());
+    job.live();
+    pass(60.0).await;
+    held(f.connected("a"), true, "Connected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_pulls_on_demand_and_ends_when_idle() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/hr/", "rtsp://h:8540/video", false);
+    pass(0.5).await;
+    assert!(!f.ask("other", 10).await.expect("answered"), "no route: no wait");
+    assert_eq!(f.launcher.count(), 0);
+    let waiting = [f.ask("hr/Door", 10), f.ask("/HR/door", 10)];
+    pass(0.5).await;
+    assert_eq!(f.launcher.count(), 1);
+    let job = f.launcher.last();
+    assert!(!job.job.redial);
+    assert_eq!(job_of::shown(&job.job.source), "rtsp://h:8540/video/door");
+    job.live();
+    for viewer in waiting {
+        assert!(viewer.await.expect("answered"));
+    }
+    pass(2.0).await;
+    assert_eq!(f.said("r")["streams"], 1);
+    // Idle time runs from the last viewer, and a new one resets it.
+    pass(200.0).await;
+    let viewer = f.hub.stream(&path("hr/door")).expect("it runs").subscribe();
+    pass(2.0).await;
+    drop(viewer);
+    pass(290.0).await;
+    assert_eq!(f.launcher.running(), ["hr/door"]);
+    pass(15.0).await;
+    assert!(f.launcher.running().is_empty());
+    assert_eq!(f.said("r")["streams"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_route_stays_until_its_source_ends_and_is_not_redialled() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/gate", "rtsp://h/g", true);
+    pass(0.5).await;
+    let waiting = f.ask("gate", 10);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    pass(7200.0).await;
+    assert_eq!(f.launcher.running(), ["gate"]);
+    // Deleting the route leaves its stream alone.
+    f.world.no_route("r");
+    pass(60.0).await;
+    assert_eq!(f.launcher.running(), ["gate"]);
+    f.world.route("r", "/gate", "rtsp://h/g", true);
+    f.launcher.last().fail(Reason::Ended);
+    pass(60.0).await;
+    assert_eq!(f.launcher.count(), 1);
+    let waiting = f.ask("gate", 10);
+    pass(0.5).await;
+    assert_eq!(f.launcher.count(), 2);
+    f.launcher.last().fail(Reason::NotFound);
+    assert!(!waiting.await.expect("answered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_takes_its_path_from_a_route() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/", "rtsp://h/", false);
+    pass(0.5).await;
+    let waiting = f.ask("a", 10);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    f.world.rtsp("a");
+    pass(3.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    assert!(f.launcher.last().job.redial, "the camera's job");
+    // A disabled camera's path is not the route's either.
+    f.world.camera(
+        "b",
+        json!({"spec": {"enabled": false, "source": {"rtsp": {"url": "rtsp://b/"}}}}),
+    );
+    pass(0.5).await;
+    assert!(!f.ask("b", 10).await.expect("answered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_that_cant_serve_say_why() {
+    let f = Fixture::new(true);
+    f.world.route("a", "/x/", "rtsp://h/", false);
+    f.world.route("b", "X/", "rtsp://h/", false);
+    f.world.route("c", "/y", "http://h/", false);
+    pass(2.0).await;
+    held(f.condition("a", kind::READY), true, "Accepted");
+    held(f.condition("b", kind::READY), false, "DuplicatePattern");
+    held(f.condition("c", kind::READY), false, "UnsupportedScheme");
+    assert!(!f.ask("y", 10).await.expect("answered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_runs_what_is_placed_on_it() {
+    let f = Fixture::new(false);
+    f.world.camera("a", placed(Some("n-0"), 3, &json!({})));
+    f.world.camera("b", placed(Some("n-1"), 1, &json!({})));
+    f.world.camera("c", placed(None, 1, &json!({})));
+    f.world.route("r", "/", "rtsp://h/", false);
+    pass(2.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    assert_eq!(f.said("a")["observedEpoch"], 3);
+    assert!(f.said("a")["node"].is_null(), "that is the operator's to say");
+    assert_eq!(f.written("b") + f.written("c") + f.written("r"), 0);
+    // A camera of another node is no route's.
+    assert!(!f.ask("b", 10).await.expect("answered"));
+    // A newer placement on the same node is the same job.
+    f.launcher.last().live();
+    f.world.camera("a", placed(Some("n-0"), 4, &json!({})));
+    pass(2.0).await;
+    assert_eq!(f.said("a")["observedEpoch"], 4);
+    assert_eq!(f.launcher.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_is_handed_over_when_the_new_node_has_media() {
+    let f = Fixture::new(false);
+    f.world.camera("a", placed(Some("n-0"), 1, &json!({})));
+    pass(0.5).await;
+    f.launcher.last().live();
+    pass(2.0).await;
+    let mine = f.said("a");
+    let written = f.written("a");
+    // What stands there still is this node's own word.
+    f.world.camera("a", placed(Some("n-1"), 2, &mine));
+    pass(5.0).await;
+    assert_eq!(f.launcher.running(), ["a"], "goes on");
+    assert_eq!(f.written("a"), written, "and is silent");
+    let drained = tokio::spawn({
+        let supervisor = f.supervisor.clone();
+        async move { supervisor.drain(Duration::from_secs(25)).await }
+    });
+    let mut theirs = mine;
+    theirs["observedEpoch"] = 2.into();
+    f.world.camera("a", placed(Some("n-1"), 2, &theirs));
+    pass(0.5).await;
+    assert!(f.launcher.running().is_empty());
+    assert!(drained.await.expect("it ends"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_former_node_said_stands_for_a_moment() {
+    let f = Fixture::new(false);
+    let live = json!({"observedEpoch": 1, "conditions": [{"type": "Connected", "status": "True", "reason": "Connected",
+        "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    f.world.camera("a", placed(Some("n-0"), 2, &live));
+    f.world.camera("b", placed(Some("n-0"), 2, &live));
+    pass(1.0).await;
+    assert_eq!(f.written("a") + f.written("b"), 0);
+    for started in f
+        .launcher
+        .started
+        .lock()
+        .iter()
+        .filter(|s| s.job.path.as_str() == "a")
+    {
+        started.live();
+    }
+    pass(1.0).await;
+    held(f.connected("a"), true, "Connected");
+    assert_eq!(
+        f.said("a")["conditions"][1]["lastTransitionTime"],
+        "2026-01-01T00:00:00Z"
+    );
+    pass(3.0).await;
+    held(f.connected("b"), false, "Connecting");
+    assert_eq!(f.said("b")["observedEpoch"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_takes_ten_seconds_at_most() {
+    let f = Fixture::new(false);
+    f.world.camera("a", placed(Some("n-0"), 1, &json!({})));
+    f.world.camera("b", placed(Some("n-0"), 1, &json!({})));
+    pass(0.5).await;
+    for started in f
+        .launcher
+        .started
+        .lock()
+        .iter()
+        .filter(|s| s.job.path.as_str() == "a")
+    {
+        started.live();
+    }
+    pass(2.0).await;
+    f.world.camera("a", placed(Some("n-1"), 2, &json!({})));
+    // One that has no media has nothing to hand over.
+    f.world.camera("b", placed(Some("n-1"), 2, &json!({})));
+    pass(1.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    assert!(!f.supervisor.drain(Duration::from_secs(5)).await);
+    pass(6.0).await;
+    assert!(f.launcher.running().is_empty());
+    assert!(f.supervisor.drain(Duration::from_secs(5)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_that_comes_back_goes_on_and_one_without_node_stops_at_once() {
+    let f = Fixture::new(false);
+    f.world.camera("a", placed(Some("n-0"), 1, &json!({})));
+    pass(0.5).await;
+    f.launcher.last().live();
+    pass(2.0).await;
+    f.world.camera("a", placed(Some("n-1"), 2, &json!({})));
+    pass(3.0).await;
+    f.world.camera("a", placed(Some("n-0"), 3, &json!({})));
+    pass(20.0).await;
+    assert_eq!((f.launcher.count(), f.launcher.running().len()), (1, 1));
+    assert_eq!(f.said("a")["observedEpoch"], 3);
+    held(f.connected("a"), true, "Connected");
+    f.world.camera("a", placed(None, 3, &json!({})));
+    pass(0.5).await;
+    assert!(f.launcher.running().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_with_all_that_it_started() {
+    let f = Fixture::new(true);
+    f.world.rtsp("a");
+    f.world.route("r", "/x/", "rtsp://h/", true);
+    pass(0.5).await;
+    let _waiting = f.ask("x/y", 10);
+    pass(0.5).await;
+    assert_eq!(f.launcher.running(), ["a", "x/y"]);
+    f.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(10), f.task)
+        .await
+        .expect("in time")
+        .expect("without panic");
+    assert!(f.launcher.running().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn statuses_are_written_for_the_version_they_were_decided_from() {
+    let f = Fixture::new(false);
+    f.world.camera("a", placed(Some("n-0"), 1, &json!({})));
+    pass(0.5).await;
+    let version = f.pad.statuses.lock()[0].1.clone();
+    let now = f.world.world.cameras.state()[0].metadata.resource_version.clone();
+    assert_eq!(version, now);
+}
