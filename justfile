@@ -31,7 +31,7 @@ test:
 
 # The tests beside the code: no network, no cluster, seconds.
 unit *ARGS:
-    cargo nextest run --workspace -E 'not package(weir-tests)' "$@"
+    cargo nextest run --workspace -E 'not package(weir-tests) - binary(fuzz_replay)' "$@"
     cargo test --workspace --doc --quiet
 
 # media-node as one process, with cameras and players that are not ours. No cluster.
@@ -53,7 +53,7 @@ e2e *ARGS:
 
 # Feeds each fuzz target the corpus that is kept for it. `cargo fuzz` is for finding more.
 fuzz-replay:
-    cargo nextest run --workspace -E 'test(/fuzz_corpus/)'
+    cargo nextest run --workspace -E 'binary(fuzz_replay)'
 
 # The measurements that docs/ quotes.
 bench *ARGS:
