@@ -1,8 +1,13 @@
 //! The media node: ingests, relays and serves streams. One binary, three roles.
 
 pub mod api;
+pub mod args;
 pub mod auth;
 pub mod cluster;
+pub mod egress;
 pub mod hub;
 pub mod ingest;
+pub mod listen;
+pub mod role;
 pub mod store;
+pub mod telemetry;

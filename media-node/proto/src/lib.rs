@@ -19,6 +19,7 @@ pub mod rtsp;
 pub mod sdp;
 #[doc(hidden)]
 pub mod testing;
+pub mod websocket;
 
 mod redacted;
 pub use redacted::Redacted;

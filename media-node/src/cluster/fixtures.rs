@@ -53,7 +53,7 @@ impl Started {
         let segmentation = Segmentation::Own(Duration::from_secs(2));
         let publisher = self
             .hub
-            .publish(self.job.path.clone(), tracks(), provenance, segmentation);
+            .publish(&self.job.path, tracks(), provenance, segmentation);
         *self.publisher.lock() = Some(publisher);
         self.say(State::Live {
             tracks: tracks(),

@@ -11,7 +11,8 @@ pub struct FormKey {
     pub layout: u64,
 }
 
-/// Packages a stream. One value lives per stream and key, while anybody watches in that form.
+/// Packages a stream. One value lives per stream and key, while anybody watches in that form. What
+/// it appends counts only up to its last [`Packed::cut`].
 pub trait Form: Send {
     /// What a viewer gets before its first access unit, such as a file header.
     fn start(&mut self, tracks: &Tracks, out: &mut Packed);

@@ -22,7 +22,7 @@ mod subscriber;
 
 pub use demand::{Demand, Verdict};
 pub use form::{Form, FormKey, Packed, Piece};
-pub use outlet::{Departure, Seat};
+pub use outlet::{Departure, Seat, SeatHandle, View, Visitor};
 pub use publisher::{Publisher, Segmentation};
 pub use sink::{Datagrams, Sink, TcpSink};
 pub use stream::{Provenance, Stream, Traffic};
@@ -57,7 +57,7 @@ impl Hub {
     /// Starts a stream. One that runs under this path is replaced: it ends for its viewers.
     pub fn publish(
         self: &Arc<Self>,
-        path: StreamPath,
+        path: &StreamPath,
         tracks: Tracks,
         provenance: Provenance,
         segmentation: Segmentation,
@@ -67,7 +67,7 @@ impl Hub {
         if let Some(former) = former {
             former.end();
         }
-        self.waiting.arrived(&path);
+        self.waiting.arrived(path);
         Publisher::new(self.clone(), stream, segmentation)
     }
 

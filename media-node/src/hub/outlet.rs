@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use weir_proto::media::{AccessUnit, Tracks};
 
@@ -52,6 +52,9 @@ struct State {
 
 /// A viewer as the publisher's task sees it.
 struct Viewer {
+    visitor: Visitor,
+    number: u32,
+    started: SystemTime,
     sink: Box<dyn Sink>,
     fallen: Mutex<Option<Fallen>>,
     replies: Mutex<VecDeque<Bytes>>,
@@ -59,6 +62,27 @@ struct Viewer {
     closed: AtomicBool,
     bytes_out: AtomicU64,
     skipped: AtomicU64,
+}
+
+/// Who views, for those who list viewers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visitor {
+    /// `rtsp`, `http-flv`, `ws-flv`, `relay`.
+    pub protocol: &'static str,
+    /// How it is connected, such as `tcp` or an address.
+    pub detail: String,
+}
+
+/// A viewer at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub visitor: Visitor,
+    /// Counts the stream's viewers from 1.
+    pub number: u32,
+    pub started: SystemTime,
+    pub bytes_out: u64,
+    /// Pieces that were left out because the viewer was too slow.
+    pub skipped: u64,
 }
 
 /// Where a viewer goes on that has left the list.
@@ -94,7 +118,6 @@ impl Outlet {
         let mut packed = Packed::default();
         for (_, unit) in cached {
             form.unit(tracks, unit, &mut packed);
-            packed.cut(unit.track, unit.keyframe);
         }
         let mut state = State {
             form,
@@ -108,7 +131,9 @@ impl Outlet {
             ended: false,
         };
         let (_, pieces) = state.packed.take();
-        pieces.into_iter().for_each(|p| state.keep(p));
+        for piece in pieces {
+            state.keep(piece);
+        }
         Self {
             key,
             state: Mutex::new(state),
@@ -122,7 +147,6 @@ impl Outlet {
         for (number, unit) in units {
             if *number >= state.next_unit {
                 state.form.unit(tracks, unit, &mut state.packed);
-                state.packed.cut(unit.track, unit.keyframe);
                 state.next_unit = number + 1;
             }
         }
@@ -135,7 +159,6 @@ impl Outlet {
         // The old GOP needs the old parameter sets: nobody may start there any more.
         state.keyframe = None;
         state.form.tracks_changed(tracks, &mut state.packed);
-        state.packed.cut(0, false);
         state.deliver();
     }
 
@@ -143,7 +166,6 @@ impl Outlet {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.form.end(&mut state.packed);
-        state.packed.cut(0, false);
         state.deliver();
         state.ended = true;
         state.drop_all();
@@ -202,7 +224,9 @@ impl State {
             viewer.fall(Fallen::cut(&pieces, taken, head));
             false
         });
-        pieces.into_iter().for_each(|p| self.keep(p));
+        for piece in pieces {
+            self.keep(piece);
+        }
     }
 
     /// Sends all listed viewers to their own tasks, which will find out why.
@@ -263,7 +287,12 @@ pub struct SeatHandle(Weak<Viewer>);
 
 impl Seat {
     /// A new viewer: gets the form's start, then what is cached since the newest keyframe.
-    pub(super) fn take(stream: Arc<Stream>, outlet: Arc<Outlet>, sink: Box<dyn Sink>) -> Self {
+    pub(super) fn take(
+        stream: Arc<Stream>,
+        outlet: Arc<Outlet>,
+        sink: Box<dyn Sink>,
+        visitor: Visitor,
+    ) -> Self {
         let fallen = {
             let mut state = outlet.state.lock();
             let state = &mut *state;
@@ -276,6 +305,9 @@ impl Seat {
             }
         };
         let viewer = Arc::new(Viewer {
+            visitor,
+            number: stream.next_number(),
+            started: SystemTime::now(),
             sink,
             fallen: Mutex::new(Some(fallen)),
             replies: Mutex::default(),
@@ -284,7 +316,7 @@ impl Seat {
             bytes_out: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
         });
-        stream.viewer_came();
+        stream.viewer_came(Some(SeatHandle(Arc::downgrade(&viewer))));
         Self {
             stream,
             outlet,
@@ -294,15 +326,6 @@ impl Seat {
 
     pub fn handle(&self) -> SeatHandle {
         SeatHandle(Arc::downgrade(&self.viewer))
-    }
-
-    pub fn bytes_out(&self) -> u64 {
-        self.viewer.bytes_out.load(Ordering::Relaxed)
-    }
-
-    /// Pieces that were left out because the viewer was too slow.
-    pub fn skipped(&self) -> u64 {
-        self.viewer.skipped.load(Ordering::Relaxed)
     }
 
     /// Puts `bytes` between two pieces, for replies to a viewer that also gets media on the same
@@ -456,9 +479,19 @@ impl SeatHandle {
         }
     }
 
-    pub fn bytes_out(&self) -> u64 {
-        self.0
-            .upgrade()
-            .map_or(0, |v| v.bytes_out.load(Ordering::Relaxed))
+    /// What there is to say of the viewer; none when it has left.
+    pub fn view(&self) -> Option<View> {
+        let viewer = self.0.upgrade()?;
+        Some(View {
+            visitor: viewer.visitor.clone(),
+            number: viewer.number,
+            started: viewer.started,
+            bytes_out: viewer.bytes_out.load(Ordering::Relaxed),
+            skipped: viewer.skipped.load(Ordering::Relaxed),
+        })
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }

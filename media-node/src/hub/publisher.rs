@@ -82,9 +82,13 @@ impl Publisher {
     }
 
     /// New parameter sets, in force from the next access unit on. What is pending goes out first.
-    pub fn set_tracks(&mut self, tracks: Tracks) {
+    pub fn set_tracks(&mut self, tracks: &Tracks) {
         self.flush();
         self.has_video |= tracks.video().is_some();
+        // A segment holds one set of parameters.
+        if let Some(numbering) = &mut self.numbering {
+            numbering.opened = None;
+        }
         self.stream.change_tracks(tracks);
     }
 

@@ -2,7 +2,7 @@
 
 use super::gop_cache::GopCache;
 use super::outlet::Outlet;
-use super::{Form, FormKey, Seat, Sink, Subscriber};
+use super::{Form, FormKey, Seat, SeatHandle, Sink, Subscriber, View, Visitor};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -52,6 +52,9 @@ pub(super) struct Inner {
     tracks_version: u64,
     pub(super) cache: GopCache,
     outlets: Arc<[Arc<Outlet>]>,
+    seats: Vec<SeatHandle>,
+    /// Viewers that have come so far.
+    numbered: u32,
 }
 
 impl Stream {
@@ -65,6 +68,8 @@ impl Stream {
                 tracks_version: 0,
                 cache: GopCache::default(),
                 outlets: Arc::default(),
+                seats: Vec::new(),
+                numbered: 0,
             }),
             head: watch::Sender::new(0),
             ended: AtomicBool::new(false),
@@ -114,6 +119,7 @@ impl Stream {
         key: FormKey,
         form: impl FnOnce() -> Box<dyn Form>,
         sink: Box<dyn Sink>,
+        visitor: Visitor,
     ) -> Seat {
         let outlet = {
             let mut inner = self.inner.lock();
@@ -129,7 +135,13 @@ impl Stream {
                 outlet
             })
         };
-        Seat::take(self.clone(), outlet, sink)
+        Seat::take(self.clone(), outlet, sink, visitor)
+    }
+
+    /// Who views now, in the order of coming; subscribers are not among them.
+    pub fn views(&self) -> Vec<View> {
+        let seats = self.inner.lock().seats.clone();
+        seats.iter().filter_map(SeatHandle::view).collect()
     }
 
     /// A cursor over the access units, starting at the newest keyframe.
@@ -165,8 +177,22 @@ impl Stream {
         }
     }
 
-    pub(super) fn viewer_came(&self) {
+    pub(super) fn viewer_came(&self, seat: Option<SeatHandle>) {
         self.viewers.fetch_add(1, Ordering::Relaxed);
+        if let Some(seat) = seat {
+            let mut inner = self.inner.lock();
+            // Those who left are swept out when the list would grow, so that coming and going is cheap.
+            if inner.seats.len() == inner.seats.capacity() {
+                inner.seats.retain(|s| !s.is_gone());
+            }
+            inner.seats.push(seat);
+        }
+    }
+
+    pub(super) fn next_number(&self) -> u32 {
+        let mut inner = self.inner.lock();
+        inner.numbered = inner.numbered.wrapping_add(1);
+        inner.numbered
     }
 
     pub(super) fn viewer_left(&self) {
@@ -203,10 +229,10 @@ impl Stream {
         self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn change_tracks(&self, tracks: Tracks) {
+    pub(super) fn change_tracks(&self, tracks: &Tracks) {
         let outlets = {
             let mut inner = self.inner.lock();
-            if inner.tracks == tracks {
+            if inner.tracks == *tracks {
                 return;
             }
             inner.tracks = tracks.clone();
@@ -215,7 +241,7 @@ impl Stream {
             inner.outlets.clone()
         };
         for outlet in outlets.iter() {
-            outlet.tracks_changed(&tracks);
+            outlet.tracks_changed(tracks);
         }
         self.head.send_modify(|_| {});
     }

@@ -27,7 +27,7 @@ pub struct Subscriber {
 
 impl Subscriber {
     pub(super) fn new(stream: Arc<Stream>, next: u64, head: watch::Receiver<u64>) -> Self {
-        stream.viewer_came();
+        stream.viewer_came(None);
         Self {
             stream,
             next,

@@ -14,18 +14,22 @@ struct Plain;
 impl Form for Plain {
     fn start(&mut self, _: &Tracks, out: &mut Packed) {
         out.buffer.extend_from_slice(b"start:");
+        out.cut(0, false);
     }
 
     fn unit(&mut self, _: &Tracks, unit: &AccessUnit, out: &mut Packed) {
         out.buffer.extend_from_slice(&unit.data);
+        out.cut(0, unit.keyframe);
     }
 
     fn tracks_changed(&mut self, _: &Tracks, out: &mut Packed) {
         out.buffer.extend_from_slice(b"changed:");
+        out.cut(0, false);
     }
 
     fn end(&mut self, out: &mut Packed) {
         out.buffer.extend_from_slice(b"end");
+        out.cut(0, false);
     }
 }
 
@@ -33,6 +37,13 @@ const KEY: FormKey = FormKey {
     name: "plain",
     layout: 0,
 };
+
+fn visitor() -> Visitor {
+    Visitor {
+        protocol: "test",
+        detail: String::new(),
+    }
+}
 
 fn path(raw: &str) -> StreamPath {
     StreamPath::parse(raw).expect("a test's path is good")
@@ -57,7 +68,7 @@ fn publish(hub: &Arc<Hub>, name: &str) -> Publisher {
         session: 1,
     };
     let mut publisher = hub.publish(
-        path(name),
+        &path(name),
         tracks(1),
         from,
         Segmentation::Own(Duration::from_secs(2)),
@@ -118,7 +129,7 @@ async fn a_viewer_gets_the_start_the_cached_gop_and_what_follows() {
     let (ours, mut theirs) = pair().await;
     let seat = publisher
         .stream()
-        .watch(KEY, || Box::new(Plain), Box::new(TcpSink(ours)));
+        .watch(KEY, || Box::new(Plain), Box::new(TcpSink(ours)), visitor());
     let stream = publisher.stream().clone();
     let running = tokio::spawn(async move { seat.run().await });
     read(&mut theirs, "start:K1,p1,").await;
@@ -127,10 +138,12 @@ async fn a_viewer_gets_the_start_the_cached_gop_and_what_follows() {
     publisher.flush();
     read(&mut theirs, "p2,p3,").await;
     assert_eq!(stream.viewers(), 1);
+    assert_eq!(stream.views().iter().map(|v| v.number).collect::<Vec<_>>(), [1]);
     drop(publisher);
     read(&mut theirs, "end").await;
     assert!(matches!(running.await.expect("no panic"), Departure::Ended));
     assert_eq!(stream.viewers(), 0);
+    assert!(stream.views().is_empty());
     assert!(hub.stream(&path("a")).is_none());
 }
 
@@ -142,7 +155,7 @@ async fn a_slow_viewer_skips_to_a_keyframe_and_others_miss_nothing() {
     let (fast_here, mut fast_there) = pair().await;
     let stream = publisher.stream().clone();
     for socket in [slow_here, fast_here] {
-        let seat = stream.watch(KEY, || Box::new(Plain), Box::new(TcpSink(socket)));
+        let seat = stream.watch(KEY, || Box::new(Plain), Box::new(TcpSink(socket)), visitor());
         tokio::spawn(async move { seat.run().await });
     }
     let reader = tokio::spawn(async move {
@@ -205,11 +218,12 @@ async fn a_reply_stands_between_whole_pieces() {
     let hub = Hub::new();
     let mut publisher = publish(&hub, "a");
     let (ours, mut theirs) = pair().await;
-    let seat = Arc::new(
-        publisher
-            .stream()
-            .watch(KEY, || Box::new(Plain), Box::new(TcpSink(ours))),
-    );
+    let seat = Arc::new(publisher.stream().watch(
+        KEY,
+        || Box::new(Plain),
+        Box::new(TcpSink(ours)),
+        visitor(),
+    ));
     let runner = seat.clone();
     tokio::spawn(async move { runner.run().await });
     read(&mut theirs, "start:").await;
@@ -233,11 +247,11 @@ async fn a_subscriber_sees_tracks_units_changes_and_the_end() {
     let mut subscriber = publisher.stream().subscribe();
     assert!(matches!(subscriber.next().await, Event::Tracks(t) if t == tracks(1)));
     assert!(matches!(subscriber.next().await, Event::Unit(u) if u.data == "K" && u.segment.is_some()));
-    publisher.set_tracks(tracks(2));
+    publisher.set_tracks(&tracks(2));
     publisher.push(unit(2, true, "K2"));
     publisher.flush();
     assert!(matches!(subscriber.next().await, Event::Tracks(t) if t == tracks(2)));
-    assert!(matches!(subscriber.next().await, Event::Unit(u) if u.data == "K2" && u.segment.is_none()));
+    assert!(matches!(subscriber.next().await, Event::Unit(u) if u.data == "K2" && u.segment.is_some()));
     drop(publisher);
     assert!(matches!(subscriber.next().await, Event::Ended));
 }
@@ -286,7 +300,7 @@ impl Demand for Starter {
             "comes" => {
                 tokio::spawn(async move {
                     let publisher = publish(&hub, path.as_str());
-                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    tokio::time::sleep(Duration::from_mins(1)).await;
                     drop(publisher);
                 });
                 Verdict::Coming

@@ -41,6 +41,17 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The word for logs, metrics and API answers.
+    pub const fn protocol(&self) -> &'static str {
+        match self {
+            Self::Rtsp { .. } => "rtsp",
+            Self::File { .. } => "file",
+            Self::Relay { .. } => "relay",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// TCP first; UDP if the source refuses it.

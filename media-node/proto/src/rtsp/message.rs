@@ -300,7 +300,7 @@ fn parse_head(head: &Bytes, offset: u64) -> Result<(Message, usize), Error> {
         if line.is_empty() {
             break;
         }
-        if let Some(control) = line.iter().position(|b| is_control(*b)) {
+        if let Some(control) = line.iter().position(|b| b.is_ascii_control() && *b != b'\t') {
             return Err(Error::ControlCharacter {
                 offset: line_offset + control as u64,
             });
@@ -442,12 +442,11 @@ pub fn write_response(
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
-    out.extend(text.bytes().map(|b| if is_control(b) { b' ' } else { b }));
-}
-
-/// What no line may hold; a tab counts as a blank.
-const fn is_control(byte: u8) -> bool {
-    byte.is_ascii_control() && byte != b'\t'
+    if text.bytes().any(|b| b.is_ascii_control()) {
+        out.extend(text.bytes().map(|b| if b.is_ascii_control() { b' ' } else { b }));
+    } else {
+        out.put_slice(text.as_bytes());
+    }
 }
 
 #[cfg(test)]

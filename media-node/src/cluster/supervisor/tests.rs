@@ -288,7 +288,7 @@ async fn a_published_camera_follows_its_publisher() {
     };
     let segmentation = crate::hub::Segmentation::Own(Duration::from_secs(2));
     let publisher = f.hub.publish(
-        path("a"),
+        &path("a"),
         crate::cluster::fixtures::tracks(),
         provenance,
         segmentation,

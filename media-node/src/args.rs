@@ -1,0 +1,139 @@
+//! The command line; every option is also an environment variable.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Ingests, relays and serves video streams.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Args {
+    #[command(subcommand)]
+    pub role: Role,
+    /// How log lines look, on standard error.
+    #[arg(long, global = true, env = "WEIR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// Everything in one process, without Kubernetes: cameras from a folder of manifests.
+    Standalone(Standalone),
+    /// A pod that ingests the cameras placed on it, and serves them to gateways.
+    Node(Pod),
+    /// A pod that viewers and API clients talk to.
+    Gateway(Gateway),
+    /// Plays a stream for a moment and says what came; for tests and probes.
+    Probe(Probe),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Ports of every role.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Ports {
+    /// Address to listen on.
+    #[arg(long, env = "WEIR_BIND", default_value = "0.0.0.0")]
+    pub bind: IpAddr,
+    /// Port that takes RTSP and HTTP; 0 takes a free one, as for the other ports.
+    #[arg(long, env = "WEIR_PORT", default_value_t = 1554)]
+    pub port: u16,
+    /// Port that takes HTTP.
+    #[arg(long, env = "WEIR_HTTP_PORT", default_value_t = 8080)]
+    pub http_port: u16,
+    /// Port held for RTMP, which is not served yet.
+    #[arg(long, env = "WEIR_RTMP_PORT", default_value_t = 1935)]
+    pub rtmp_port: u16,
+    /// UDP port held for WebRTC, which is not served yet.
+    #[arg(long, env = "WEIR_WEBRTC_PORT", default_value_t = 8189)]
+    pub webrtc_port: u16,
+    /// Connections open at once, all ports together.
+    #[arg(long, env = "WEIR_MOST_CONNECTIONS", default_value_t = 20_000)]
+    pub most_connections: usize,
+}
+
+/// How streams are cut for HLS.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Media {
+    /// Length of HLS segments in seconds; each ends at the first keyframe after it.
+    #[arg(long, env = "WEIR_HLS_SEGMENT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=60))]
+    pub hls_segment: u16,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Standalone {
+    /// Folder for everything that is kept: accounts, media files, recordings.
+    #[arg(long, env = "WEIR_DATA", default_value = "weir-data")]
+    pub data: PathBuf,
+    /// Folder of Camera and Route manifests; by default `manifests` in the data folder.
+    #[arg(long, env = "WEIR_MANIFESTS")]
+    pub manifests: Option<PathBuf>,
+    #[command(flatten)]
+    pub ports: Ports,
+    #[command(flatten)]
+    pub media: Media,
+    /// File that holds the administrator's password; without it, the first start makes one and
+    /// prints it.
+    #[arg(long, env = "WEIR_ADMIN_PASSWORD_FILE")]
+    pub admin_password_file: Option<PathBuf>,
+    /// Lets everybody watch without credentials.
+    #[arg(long, env = "WEIR_ANONYMOUS_VIEW")]
+    pub anonymous_view: bool,
+    /// Adds a camera that needs no hardware, under the path `demo`.
+    #[arg(long, env = "WEIR_DEMO")]
+    pub demo: bool,
+}
+
+/// A pod of a MediaPool.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Pod {
+    /// Name of this pod.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: String,
+    /// Namespace of this pod and of its MediaPool.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: String,
+    /// Name of the MediaPool.
+    #[arg(long, env = "WEIR_POOL")]
+    pub pool: String,
+    /// Folder of the pool's Secret: files `username`, `password` and `relay`.
+    #[arg(long, env = "WEIR_AUTH_DIR", default_value = "/etc/weir/auth")]
+    pub auth_dir: PathBuf,
+    /// Folder for what is kept.
+    #[arg(long, env = "WEIR_DATA", default_value = "/var/lib/weir")]
+    pub data: PathBuf,
+    /// Lets everybody watch without credentials.
+    #[arg(long, env = "WEIR_ANONYMOUS_VIEW")]
+    pub anonymous_view: bool,
+    #[command(flatten)]
+    pub ports: Ports,
+    #[command(flatten)]
+    pub media: Media,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Gateway {
+    #[command(flatten)]
+    pub pod: Pod,
+    /// Where accounts are kept: `postgres://…`; by default a SQLite file in the data folder, for a
+    /// single gateway.
+    #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Probe {
+    /// HTTP-FLV URL to play, `http://host:port/streams/path.flv?token=…`.
+    #[arg(long, env = "WEIR_PROBE_URL", hide_env_values = true)]
+    pub url: String,
+    /// Folder of the pool's Secret: logs in with it when the URL has no token.
+    #[arg(long, env = "WEIR_AUTH_DIR")]
+    pub auth_dir: Option<PathBuf>,
+    /// Seconds until the stream must play.
+    #[arg(long, env = "WEIR_PROBE_PATIENCE", default_value_t = 60)]
+    pub patience: u64,
+}

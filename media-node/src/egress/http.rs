@@ -1,0 +1,132 @@
+//! `/streams/…` and `/ws/…`: which form of which stream a URL asks for (ipchub contract, 7 to 9).
+
+use super::hls::{self, Hls};
+use super::{Refusal, Viewing, http_flv, ws_flv};
+use crate::auth::Caller;
+use crate::listen::Connection;
+use axum::Router;
+use axum::extract::{Extension, Query, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+use std::sync::Arc;
+use weir_proto::media::StreamPath;
+
+/// What these routes need.
+#[derive(Clone)]
+pub struct Streams {
+    pub viewing: Viewing,
+    pub hls: Arc<Hls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Parameters {
+    token: Option<String>,
+}
+
+/// The media routes of an HTTP port.
+pub fn router(streams: Streams) -> Router {
+    Router::new()
+        .route("/streams/{*rest}", any(serve))
+        .route("/ws/{*rest}", any(serve))
+        .with_state(streams)
+}
+
+async fn serve(
+    State(streams): State<Streams>,
+    Extension(connection): Extension<Connection>,
+    Query(parameters): Query<Parameters>,
+    request: Request,
+) -> Response {
+    let mut response = match *request.method() {
+        Method::GET | Method::HEAD => dispatch(&streams, connection, parameters.token, request).await,
+        Method::OPTIONS => preflight(),
+        _ => Refusal::NotFound.into_response(),
+    };
+    let any_origin = HeaderValue::from_static("*");
+    response
+        .headers_mut()
+        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any_origin);
+    response
+}
+
+fn preflight() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Content-Type"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+async fn dispatch(
+    streams: &Streams,
+    connection: Connection,
+    token: Option<String>,
+    request: Request,
+) -> Response {
+    let raw = request.uri().path().trim_start_matches('/');
+    let Some((_, rest)) = raw.split_once('/') else {
+        return Refusal::NotFound.into_response();
+    };
+    let rest = percent_encoding::percent_decode_str(rest)
+        .decode_utf8_lossy()
+        .into_owned();
+    let Some((stem, extension)) = split_extension(&rest) else {
+        return Refusal::NotFound.into_response();
+    };
+    if extension == "xml" && stem.ends_with("crossdomain") {
+        return crossdomain();
+    }
+    let is_websocket = ws_flv::is_upgrade(request.headers());
+    let caller = streams.viewing.auth.caller_by_token(token.as_deref()).await;
+    match extension {
+        "flv" if is_websocket => ws_flv::play(&streams.viewing, connection, &caller, stem, request).await,
+        "flv" => {
+            let (method, version) = (request.method().clone(), request.version());
+            http_flv::play(&streams.viewing, connection, &caller, stem, method, version).await
+        }
+        "m3u8" => hls::playlist(streams, &caller, stem, token.as_deref()).await,
+        "ts" | "m4s" | "mp4" => hls::resource(streams, &caller, stem, extension).await,
+        _ => Refusal::NotFound.into_response(),
+    }
+}
+
+/// `room/door.flv` to `room/door` and `flv`.
+fn split_extension(rest: &str) -> Option<(&str, &str)> {
+    let (stem, extension) = rest.rsplit_once('.')?;
+    (!stem.is_empty() && !extension.contains('/')).then_some((stem, extension))
+}
+
+/// Old Flash players ask for it under any path.
+fn crossdomain() -> Response {
+    let body = concat!(
+        r#"<?xml version="1.0"?><cross-domain-policy>"#,
+        r#"<allow-access-from domain="*"/></cross-domain-policy>"#
+    );
+    ([(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+/// The stream that a URL's stem names, admitted.
+pub(super) async fn admit(
+    viewing: &Viewing,
+    caller: &Caller,
+    stem: &str,
+) -> Result<Arc<crate::hub::Stream>, Refusal> {
+    let path = StreamPath::parse(stem).ok_or(Refusal::NotFound)?;
+    viewing.admit(caller, &path).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_extension;
+
+    #[test]
+    fn the_last_dot_of_the_last_segment_counts() {
+        assert_eq!(split_extension("a/b.flv"), Some(("a/b", "flv")));
+        assert_eq!(split_extension("cam.main.flv"), Some(("cam.main", "flv")));
+        for none in ["a/b", ".flv", "a.b/c", ""] {
+            assert_eq!(split_extension(none), None, "{none}");
+        }
+    }
+}

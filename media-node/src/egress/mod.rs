@@ -1,0 +1,14 @@
+//! Media out. `form` packages a stream once for all viewers of a form; the other files are the
+//! protocols by which viewers ask for one.
+
+mod direct_body;
+pub mod form;
+pub mod hls;
+pub mod http;
+mod http_flv;
+pub mod relay;
+pub mod rtsp;
+mod viewing;
+mod ws_flv;
+
+pub use viewing::{Counted, Refusal, Viewing};

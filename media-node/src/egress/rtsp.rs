@@ -1,0 +1,127 @@
+//! RTSP playback: seats a viewer as its SETUP requests asked for (ipchub contract, section 6).
+//!
+//! The conversation itself is `listen::rtsp`'s, because the same connection may publish instead.
+
+use super::form::rtp::{Layout, MOST_TRACKS, RtpForm, channel};
+use crate::hub::{Datagrams, Form, Seat, Sink, Stream, TcpSink, Visitor};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::{TcpStream, UdpSocket};
+use weir_proto::rtsp::server::{Delivery, Setup};
+
+/// Attempts at a pair of neighbouring UDP ports.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Our two UDP ports for a track of a viewer.
+pub struct UdpPorts {
+    rtp: Arc<UdpSocket>,
+    rtcp: Arc<UdpSocket>,
+    numbers: (u16, u16),
+}
+
+impl UdpPorts {
+    /// An even port for RTP and the next for RTCP (RFC 3550 section 11), on the address that the
+    /// viewer reached us at.
+    pub async fn open(local: IpAddr) -> io::Result<Self> {
+        for _ in 0..PORT_ATTEMPTS {
+            let rtp = UdpSocket::bind((local, 0)).await?;
+            let number = rtp.local_addr()?.port();
+            if number % 2 != 0 {
+                continue;
+            }
+            let Ok(rtcp) = UdpSocket::bind((local, number + 1)).await else {
+                continue;
+            };
+            return Ok(Self {
+                rtp: Arc::new(rtp),
+                rtcp: Arc::new(rtcp),
+                numbers: (number, number + 1),
+            });
+        }
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "no pair of neighbouring UDP ports is free",
+        ))
+    }
+
+    pub const fn numbers(&self) -> (u16, u16) {
+        self.numbers
+    }
+}
+
+/// What a session's SETUP requests came to.
+#[derive(Default)]
+pub struct Transports {
+    udp: Vec<(u8, UdpPorts)>,
+}
+
+impl Transports {
+    /// For a track's SETUP over UDP; a repeated one replaces the ports of the one before.
+    pub fn keep(&mut self, track: u8, ports: UdpPorts) {
+        self.udp.retain(|(t, _)| *t != track);
+        self.udp.push((track, ports));
+    }
+
+    /// Seats the viewer. A session is either interleaved or UDP; the first track's delivery decides.
+    pub fn seat(
+        &self,
+        stream: &Arc<Stream>,
+        setups: &[Setup],
+        socket: &Arc<TcpStream>,
+        peer: IpAddr,
+    ) -> Seat {
+        let is_udp = setups.iter().any(|s| matches!(s.delivery, Delivery::Udp { .. }));
+        let (layout, sink): (Layout, Box<dyn Sink>) = if is_udp {
+            (Layout::Datagrams, Box::new(self.datagrams(setups, peer)))
+        } else {
+            (interleaved(setups), Box::new(TcpSink(socket.clone())))
+        };
+        let (tracks, session) = (stream.tracks(), stream.provenance().session);
+        let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;
+        let detail = if is_udp { "udp" } else { "tcp" }.to_owned();
+        stream.watch(
+            layout.key(),
+            form,
+            sink,
+            Visitor {
+                protocol: "rtsp",
+                detail,
+            },
+        )
+    }
+
+    fn datagrams(&self, setups: &[Setup], peer: IpAddr) -> Datagrams {
+        let mut to = vec![None; MOST_TRACKS * 2];
+        for setup in setups {
+            let Delivery::Udp {
+                client_ports: (rtp, rtcp),
+                ..
+            } = setup.delivery
+            else {
+                continue;
+            };
+            let Some((_, ports)) = self.udp.iter().find(|(track, _)| *track == setup.track) else {
+                continue;
+            };
+            let at = usize::from(channel(setup.track, false));
+            if at + 1 < to.len() {
+                to[at] = Some((ports.rtp.clone(), SocketAddr::new(peer, rtp)));
+                to[at + 1] = Some((ports.rtcp.clone(), SocketAddr::new(peer, rtcp)));
+            }
+        }
+        Datagrams { to }
+    }
+}
+
+fn interleaved(setups: &[Setup]) -> Layout {
+    let mut channels = [None; MOST_TRACKS];
+    for setup in setups {
+        if let (Some(slot), Delivery::Interleaved { rtp, rtcp }) =
+            (channels.get_mut(usize::from(setup.track)), setup.delivery)
+        {
+            *slot = Some((rtp, rtcp));
+        }
+    }
+    Layout::Interleaved(channels)
+}

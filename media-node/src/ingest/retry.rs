@@ -1,0 +1,137 @@
+//! Redialling: how long to wait between attempts, and what is told meanwhile.
+
+use super::{Job, Reason, Reporter, State};
+use crate::hub::Hub;
+use rand::RngExt;
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+use tracing::{info, warn};
+use weir_proto::media::Tracks;
+
+/// After the first failure.
+const FIRST: Duration = Duration::from_secs(1);
+/// A camera that comes back is seen within this.
+const LONGEST: Duration = Duration::from_secs(20);
+/// A source that was live this long starts over with short waits.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// Why an attempt ended, in words for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Growing waits, each spread by a quarter so that a thousand cameras behind one switch do not
+/// come back in step.
+#[derive(Debug)]
+struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    const fn new() -> Self {
+        Self { next: FIRST }
+    }
+
+    /// `spread` in 0..1.
+    fn wait(&mut self, spread: f64) -> Duration {
+        let wait = self.next.mul_f64(0.75 + 0.5 * spread);
+        self.next = (self.next * 2).min(LONGEST);
+        wait
+    }
+}
+
+/// Tells the job's state to whoever watches, and remembers since when it is live.
+pub(super) struct Session<'a> {
+    reporter: &'a Reporter,
+    live_since: Option<SystemTime>,
+}
+
+impl Session<'_> {
+    /// The source is connected and its tracks are known, or have changed.
+    pub(super) fn live(&mut self, tracks: &Tracks) {
+        let since = *self.live_since.get_or_insert_with(SystemTime::now);
+        self.reporter.state.send_replace(State::Live {
+            tracks: tracks.clone(),
+            since,
+        });
+    }
+
+    fn was_steady(&self) -> bool {
+        self.live_since
+            .and_then(|s| s.elapsed().ok())
+            .is_some_and(|lived| lived >= STEADY)
+    }
+}
+
+/// A source that can be dialled again and again.
+pub(super) trait Attempt: Sync {
+    /// Dials, and publishes until it is over; the result is why.
+    fn attempt(&self, session: &mut Session<'_>) -> impl Future<Output = Failure> + Send;
+}
+
+/// Attempts again and again, until the job is told to stop.
+pub(super) async fn keep(hub: &Hub, job: &Job, reporter: Reporter, source: impl Attempt) {
+    let mut backoff = Backoff::new();
+    loop {
+        reporter.state.send_replace(State::Connecting);
+        let mut session = Session {
+            reporter: &reporter,
+            live_since: None,
+        };
+        let failure = tokio::select! {
+            () = reporter.stop.cancelled() => break,
+            failure = source.attempt(&mut session) => failure,
+        };
+        if session.was_steady() {
+            backoff = Backoff::new();
+        }
+        let retry_in = job.redial.then(|| backoff.wait(rand::rng().random()));
+        let reason = failure.reason.as_str();
+        metrics::counter!("weir_ingest_failures_total", "reason" => reason).increment(1);
+        if session.live_since.is_some() {
+            info!(stream = %job.path, reason, message = failure.message, ?retry_in, "the source was lost");
+        } else {
+            warn!(stream = %job.path, reason, message = failure.message, ?retry_in, "the source could not be had");
+        }
+        reporter.state.send_replace(State::Failed {
+            reason: failure.reason,
+            message: failure.message,
+            retry_in,
+        });
+        hub.refuse(&job.path);
+        let Some(wait) = retry_in else { break };
+        tokio::select! {
+            () = reporter.stop.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    if !matches!(&*reporter.state.borrow(), State::Failed { retry_in: None, .. }) {
+        reporter.state.send_replace(State::Stopped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_are_spread() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<u64> = (0..7).map(|_| backoff.wait(0.5).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 20, 20]);
+        assert_eq!(backoff.wait(0.0), Duration::from_secs(15));
+        assert_eq!(backoff.wait(1.0), Duration::from_secs(25));
+    }
+}

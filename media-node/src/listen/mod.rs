@@ -1,0 +1,117 @@
+//! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on.
+//!
+//! What is spoken on a connection is the business of whoever it is handed to. Here are the bounds
+//! that hold for all: connections at once, and how long a peer may take to say what it wants.
+
+mod http;
+pub mod rtsp;
+mod sniff;
+
+pub use http::{Connection, HttpIo};
+pub use sniff::{Protocol, sniff};
+
+use axum::Router;
+use bytes::BytesMut;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+/// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1).
+const SNIFF_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Takes RTSP connections: the socket, the bytes read from it so far, and the peer.
+pub type RtspHandler =
+    Arc<dyn Fn(TcpStream, BytesMut, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What is offered on a port.
+#[derive(Clone)]
+pub struct Offer {
+    pub http: Router,
+    /// None on a port that takes HTTP alone.
+    pub rtsp: Option<RtspHandler>,
+}
+
+/// Bounds shared by all ports of the process.
+#[derive(Clone)]
+pub struct Limits {
+    connections: Arc<Semaphore>,
+}
+
+impl Limits {
+    pub fn new(most_connections: usize) -> Self {
+        Self {
+            connections: Arc::new(Semaphore::new(most_connections)),
+        }
+    }
+}
+
+/// Serves a port until `stop`; connections that are open then go on until they end or their task
+/// is dropped.
+pub async fn serve(
+    listener: TcpListener,
+    offer: Offer,
+    limits: Limits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: others must end before this gets better.
+                warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = limits.connections.clone().try_acquire_owned() else {
+            metrics::counter!("weir_connections_refused_total").increment(1);
+            debug!(%peer, "refused: as many connections as allowed are open");
+            continue;
+        };
+        let offer = offer.clone();
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            let _permit = permit;
+            handle(socket, peer, offer, stop).await;
+        });
+    }
+}
+
+async fn handle(socket: TcpStream, peer: SocketAddr, offer: Offer, stop: CancellationToken) {
+    if let Err(error) = socket.set_nodelay(true) {
+        debug!(%peer, %error, "the connection was gone at once");
+        return;
+    }
+    let mut first = BytesMut::new();
+    let protocol = match timeout(SNIFF_PATIENCE, sniff(&socket, &mut first)).await {
+        Ok(Ok(protocol)) => protocol,
+        Ok(Err(error)) => {
+            debug!(%peer, %error, "the connection ended before it said what it speaks");
+            return;
+        }
+        Err(_) => {
+            debug!(%peer, "the peer did not say in time what it speaks");
+            return;
+        }
+    };
+    match (protocol, offer.rtsp) {
+        (Protocol::Http, _) => http::serve(socket, first, peer, offer.http, stop).await,
+        (Protocol::Rtsp, Some(rtsp)) => rtsp(socket, first, peer).await,
+        (Protocol::Rtsp, None) | (Protocol::Unknown, _) => {
+            info!(%peer, bytes = first.len(), "closed: this is neither HTTP nor RTSP on a port that takes it");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A connection that publishes.
+
+use super::{Connection, End, SILENCE, Step, read};
+use crate::ingest::rtsp_publish::Publication;
+use std::convert::Infallible;
+use tokio::time::timeout;
+use tracing::info;
+use weir_proto::media::StreamPath;
+use weir_proto::rtsp::server::Setup;
+use weir_proto::rtsp::{Message, Status};
+
+impl Connection {
+    /// Answers RECORD.
+    pub(super) fn record(&mut self, path: &str, setups: &[Setup]) -> Step {
+        let (Some(path), Some(description)) = (StreamPath::parse(path), &self.announced) else {
+            self.session.refuse(Status::NotFound, None, &mut self.out);
+            return Step::Answered;
+        };
+        let set_up = |index| setups.iter().any(|s| s.track == index);
+        let publication = self
+            .door
+            .publishing
+            .record(path, description, set_up, self.peer.to_string());
+        self.session.accept(&mut self.out);
+        Step::Record(Box::new(publication))
+    }
+
+    /// Takes packets until the publisher leaves.
+    pub(super) async fn publish(&mut self, mut publication: Publication) -> Result<Infallible, End> {
+        info!(stream = %publication.path(), "a publisher has come");
+        let end = self.receive(&mut publication).await;
+        info!(stream = %publication.path(), "the publisher has gone");
+        end
+    }
+
+    async fn receive(&mut self, publication: &mut Publication) -> Result<Infallible, End> {
+        loop {
+            while let Some(message) = self.parser.parse(&mut self.input)? {
+                match message {
+                    Message::Interleaved(packet) => match self.session.channel(packet.channel) {
+                        Some((track, false)) => publication.packet(track, packet.data)?,
+                        Some((track, true)) => publication.report(track, &packet.data),
+                        None => {}
+                    },
+                    Message::Request(request) => {
+                        let step = self.request(request).await;
+                        self.write_out().await?;
+                        if matches!(step, Step::Close) {
+                            return Err(End::Teardown);
+                        }
+                    }
+                    Message::Response(_) => {}
+                }
+            }
+            if !publication.flush() {
+                return Err(End::Replaced);
+            }
+            timeout(SILENCE, read(&self.socket, &mut self.input))
+                .await
+                .map_err(|_| End::Silence)??;
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A pod that viewers and API clients talk to.
+
+use super::directory::Directory;
+use super::pod::{self, Pod};
+use super::ports::Ports;
+use super::serving::{Offered, Serving};
+use super::shutdown;
+use super::standalone::announce;
+use crate::api::{Api, Endpoints, Readiness, Server};
+use crate::auth::{AdminFiles, Auth};
+use crate::cluster::edge::{Edge, EdgeSettings};
+use crate::egress::Viewing;
+use crate::egress::hls::Hls;
+use crate::egress::http::{self, Streams};
+use crate::hub::Hub;
+use crate::ingest::Ingest;
+use crate::ingest::rtsp_publish::Publishing;
+use crate::listen::Limits;
+use crate::listen::rtsp::RtspDoor;
+use crate::store::sql::{Database, Location};
+use crate::{args, telemetry};
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// How long a viewer waits for a stream: the node may have to dial the camera first.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the account store may take to answer at the start; then the pod starts over.
+const STORE: Duration = Duration::from_mins(1);
+/// After SIGTERM, requests still come for a moment, until every proxy knows that this pod goes.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let metrics = telemetry::metrics()?;
+    let pod = &args.pod;
+    std::fs::create_dir_all(&pod.data)
+        .with_context(|| format!("can't make the folder {}", pod.data.display()))?;
+    let ports = Ports::bind(&pod.ports).await?;
+    let ready = ports.ready()?;
+
+    let location = match &args.database_url {
+        Some(url) => Location::parse(url)?,
+        None => Location::Sqlite(pod.data.join("weir.sqlite")),
+    };
+    let database = Database::open_patiently(&location, STORE)
+        .await
+        .context("can't open the account store")?;
+    let ending = CancellationToken::new();
+    let Pod {
+        world,
+        settings,
+        mut feeds,
+        ..
+    } = Pod::open(pod, &ending).await?;
+    let secret = settings.relay.secret().clone();
+    let auth = Auth::new(database.clone(), settings);
+    let (password, username) = (pod.auth_dir.join("password"), pod.auth_dir.join("username"));
+    auth.bootstrap(Some(AdminFiles {
+        password: &password,
+        username: Some(&username),
+    }))
+    .await?;
+    let (sweeper, sweep_end) = (auth.clone(), ending.clone());
+    tokio::spawn(async move { sweeper.sweep(sweep_end).await });
+
+    let hub = Hub::new();
+    let segment = Duration::from_secs(pod.media.hls_segment.into());
+    let policy = pod::policy(world.clone(), ending.clone());
+    let launch = Arc::new(Ingest {
+        hub: hub.clone(),
+        policy,
+        segment,
+    });
+    let settings = EdgeSettings::new(pod.ports.http_port, secret);
+    let (edge, relaying) = Edge::start(world.clone(), hub.clone(), launch, settings, ending.clone());
+    hub.set_demand(Arc::new(edge));
+
+    let viewing = Viewing {
+        hub: hub.clone(),
+        auth: auth.clone(),
+        patience: PATIENCE,
+    };
+    let readiness = Readiness::new();
+    let (resources, going) = (readiness.check("resources"), readiness.check("going"));
+    going.pass();
+    let directory = Arc::new(Directory {
+        hub: hub.clone(),
+        world: world.clone(),
+        ordinal: pod::ordinal(&pod.pod_name),
+    });
+    let api = Api {
+        auth,
+        streams: directory.clone(),
+        cameras: directory,
+        readiness,
+        metrics: Arc::new(move || metrics.render()),
+        endpoints: Endpoints {
+            rtsp: ready.rtsp,
+            http: ready.http,
+            rtmp: ready.rtmp,
+        },
+        server: Server::new(),
+    };
+    let streams = Streams {
+        viewing: viewing.clone(),
+        hls: Hls::new(hub.clone()),
+    };
+    let offered = Offered {
+        rtsp: Some(RtspDoor {
+            viewing: viewing.clone(),
+            publishing: Publishing {
+                hub: hub.clone(),
+                segment,
+            },
+        }),
+        viewing,
+        http: crate::api::router(api).merge(http::router(streams)),
+    };
+    let listening = Serving::start(ports, offered, &Limits::new(pod.ports.most_connections));
+    announce(&ready)?;
+    tokio::spawn(async move {
+        if world.ready().await {
+            resources.pass();
+        }
+    });
+
+    stop.cancelled().await;
+    going.fail("the pod is about to go");
+    tokio::time::sleep(LINGER).await;
+    ending.cancel();
+    let _ = relaying.await;
+    for stream in hub.streams() {
+        hub.close(stream.path());
+    }
+    listening.drain().await;
+    while feeds.join_next().await.is_some() {}
+    database.close().await;
+    info!("stopped");
+    Ok(())
+}

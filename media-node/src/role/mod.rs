@@ -1,0 +1,13 @@
+//! Roles: what a process is made of. A role builds the parts, owns their tasks, and drains them on
+//! shutdown; it has no logic of its own.
+
+mod demo;
+mod directory;
+pub mod gateway;
+pub mod node;
+mod pod;
+mod ports;
+pub mod probe;
+mod serving;
+mod shutdown;
+pub mod standalone;

@@ -1,0 +1,100 @@
+//! A pod that ingests the cameras placed on it and serves them to gateways.
+
+use super::pod::{self, Pod};
+use super::ports::Ports;
+use super::serving::{Offered, Serving};
+use super::standalone::announce;
+use super::{demo, shutdown};
+use crate::api::{Readiness, health_router};
+use crate::auth::Auth;
+use crate::cluster::supervisor::{self, Supervisor};
+use crate::egress::Viewing;
+use crate::hub::Hub;
+use crate::ingest::Ingest;
+use crate::listen::Limits;
+use crate::{args, telemetry};
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How long a gateway's request waits for a camera that is being dialled.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a pod that is to go waits for the operator to move its cameras.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Runs until SIGINT or SIGTERM, and then until nothing is placed here any more.
+pub async fn run(args: args::Pod) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let metrics = telemetry::metrics()?;
+    let media = args.data.join("media");
+    std::fs::create_dir_all(&media).with_context(|| format!("can't make the folder {}", media.display()))?;
+    demo::write(&media, None)?;
+    let ports = Ports::bind(&args.ports).await?;
+    let ready = ports.ready()?;
+
+    let ending = CancellationToken::new();
+    let Pod {
+        world,
+        cluster,
+        settings,
+        mut feeds,
+    } = Pod::open(&args, &ending).await?;
+    let auth = Auth::without_accounts(settings);
+    let hub = Hub::new();
+    let viewing = Viewing {
+        hub: hub.clone(),
+        auth,
+        patience: PATIENCE,
+    };
+    let readiness = Readiness::new();
+    let resources = readiness.check("resources");
+    let http = health_router(readiness, Arc::new(move || metrics.render()));
+    let offered = Offered {
+        viewing,
+        rtsp: None,
+        http,
+    };
+    let listening = Serving::start(ports, offered, &Limits::new(args.ports.most_connections));
+    announce(&ready)?;
+
+    let segment = Duration::from_secs(args.media.hls_segment.into());
+    let launch = Arc::new(Ingest {
+        hub: hub.clone(),
+        policy: pod::policy(world.clone(), ending.clone()),
+        segment,
+    });
+    let cluster = Arc::new(cluster);
+    let parts = supervisor::Parts {
+        world: world.clone(),
+        hub: hub.clone(),
+        launch,
+        writer: cluster.clone(),
+        secrets: cluster,
+    };
+    let settings = supervisor::Settings::new(&args.pod_name, false, &media);
+    let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
+    hub.set_demand(Arc::new(supervisor.clone()));
+    tokio::spawn(async move {
+        if world.ready().await {
+            resources.pass();
+        }
+    });
+
+    stop.cancelled().await;
+    if supervisor.drain(DRAIN).await {
+        info!("no camera is placed here any more");
+    } else {
+        warn!("cameras are still placed here; they are interrupted until they have moved");
+    }
+    ending.cancel();
+    let _ = supervising.await;
+    for stream in hub.streams() {
+        hub.close(stream.path());
+    }
+    listening.drain().await;
+    while feeds.join_next().await.is_some() {}
+    info!("stopped");
+    Ok(())
+}

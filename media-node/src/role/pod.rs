@@ -1,0 +1,87 @@
+//! What nodes and gateways share: who they are, the cluster they read, the pool's rules.
+
+use crate::args;
+use crate::auth::source_policy::SourcePolicy;
+use crate::auth::{RelaySecret, Settings};
+use crate::cluster::Identity;
+use crate::cluster::kubernetes::{self, Cluster};
+use crate::cluster::resource::World;
+use anyhow::Context;
+use ipnet::Ipv4Net;
+use kube::Client;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A pod's view of its cluster.
+pub(super) struct Pod {
+    pub(super) world: World,
+    pub(super) cluster: Cluster,
+    pub(super) settings: Settings,
+    /// The watches; they end with the token that [`Pod::open`] was given.
+    pub(super) feeds: JoinSet<()>,
+}
+
+impl Pod {
+    pub(super) async fn open(args: &args::Pod, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let path = args.auth_dir.join("relay");
+        let relay = RelaySecret::read(&path).context("can't read what pods show one another")?;
+        let client = Client::try_default()
+            .await
+            .context("no way to reach the cluster's API server is configured")?;
+        let me = Identity {
+            name: args.pod_name.clone(),
+            namespace: args.pod_namespace.clone(),
+            pool: args.pool.clone(),
+        };
+        let (world, feeds) = kubernetes::feed(&client, &me, stop);
+        let settings = Settings {
+            anonymous_view: args.anonymous_view,
+            relay,
+        };
+        Ok(Self {
+            world,
+            cluster: Cluster::new(client, &me),
+            settings,
+            feeds,
+        })
+    }
+}
+
+/// The pool's source policy, kept up to date until `stop`.
+pub(super) fn policy(world: World, stop: CancellationToken) -> watch::Receiver<Arc<SourcePolicy>> {
+    let (sender, receiver) = watch::channel(Arc::new(policy_of(&world)));
+    tokio::spawn(async move {
+        let mut news = world.news();
+        while let Some(Ok(())) = stop.run_until_cancelled(news.changed()).await {
+            sender.send_replace(Arc::new(policy_of(&world)));
+        }
+    });
+    receiver
+}
+
+fn policy_of(world: &World) -> SourcePolicy {
+    let rules = world
+        .pool()
+        .map(|pool| pool.spec.source_policy.clone())
+        .unwrap_or_default();
+    SourcePolicy::pool(&rules, service_network())
+}
+
+/// The network of the cluster's Services, as far as a pod can tell: the /16 around the address that
+/// the API server has as a Service. Nothing outside a cluster can be routed to there.
+fn service_network() -> Option<String> {
+    let host: Ipv4Addr = std::env::var("KUBERNETES_SERVICE_HOST").ok()?.parse().ok()?;
+    Ipv4Net::new(host, 16)
+        .ok()
+        .map(|network| network.trunc().to_string())
+}
+
+/// The number at the end of a pod's name: 1 of `media-node-1`; 0 where there is none.
+pub(super) fn ordinal(name: &str) -> u8 {
+    name.rsplit_once('-')
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,90 @@
+//! The listeners of a process and what they offer.
+
+use super::ports::Ports;
+use crate::api;
+use crate::egress::{self, Viewing};
+use crate::listen::rtsp::RtspDoor;
+use crate::listen::{self, Limits, Offer, RtspHandler};
+use axum::Router;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// How long connections may take to end by themselves on shutdown.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Running listeners.
+pub(super) struct Serving {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What the ports offer: media for viewers, and whatever HTTP the role adds.
+pub(super) struct Offered {
+    pub(super) viewing: Viewing,
+    /// None on a node, which serves gateways alone.
+    pub(super) rtsp: Option<RtspDoor>,
+    /// Media for viewers, APIs, health, pages; with the fallback.
+    pub(super) http: Router,
+}
+
+impl Serving {
+    pub(super) fn start(ports: Ports, offered: Offered, limits: &Limits) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let http = api::clean_paths(offered.http.merge(egress::relay::router(offered.viewing)));
+        let rtsp = offered.rtsp.map(|door| {
+            let handler: RtspHandler = Arc::new(move |socket, first, peer| {
+                let door = door.clone();
+                Box::pin(door.serve(socket, first, peer))
+            });
+            handler
+        });
+        let both = Offer {
+            http: http.clone(),
+            rtsp,
+        };
+        let alone = Offer { http, rtsp: None };
+        for (listener, offer) in [(ports.rtsp, both), (ports.http, alone)] {
+            tasks.spawn(listen::serve(
+                listener,
+                offer,
+                limits.clone(),
+                tasks.clone(),
+                stop.clone(),
+            ));
+        }
+        tasks.spawn(turn_away(ports.rtmp, stop.clone()));
+        let (webrtc, held) = (ports.webrtc, stop.clone());
+        tasks.spawn(async move {
+            held.cancelled().await;
+            drop(webrtc);
+        });
+        Self { tasks, stop }
+    }
+
+    /// Stops accepting, and waits a moment for what is open. Call it when the streams have ended, or
+    /// viewers hold it up for all of the moment.
+    pub(super) async fn drain(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            warn!(open = self.tasks.len(), "connections are cut");
+        }
+    }
+}
+
+/// Holds a port for a protocol that is not served yet.
+async fn turn_away(listener: TcpListener, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((_, peer)) => debug!(%peer, "RTMP is not served yet"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+        }
+    }
+}

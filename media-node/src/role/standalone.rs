@@ -1,0 +1,212 @@
+//! Everything in one process, without Kubernetes.
+
+use super::directory::Directory;
+use super::ports::{Ports, Ready};
+use super::serving::{Offered, Serving};
+use super::{demo, shutdown};
+use crate::api::{Api, Endpoints, Readiness, Server};
+use crate::args;
+use crate::auth::source_policy::SourcePolicy;
+use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
+use crate::cluster::folder::Folder;
+use crate::cluster::resource::World;
+use crate::cluster::supervisor::{self, Supervisor};
+use crate::egress::hls::Hls;
+use crate::egress::http::Streams;
+use crate::egress::{Viewing, http};
+use crate::hub::Hub;
+use crate::ingest::Ingest;
+use crate::ingest::rtsp_publish::Publishing;
+use crate::listen::Limits;
+use crate::listen::rtsp::RtspDoor;
+use crate::store::sql::{Database, Location};
+use crate::telemetry;
+use anyhow::Context;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// How long a viewer waits for a camera that is being dialled.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the links that are printed open the stream.
+const LINK_LIFETIME: Duration = Duration::from_hours(24);
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let metrics = telemetry::metrics()?;
+    let manifests = args
+        .manifests
+        .clone()
+        .unwrap_or_else(|| args.data.join("manifests"));
+    let media = args.data.join("media");
+    for folder in [&args.data, &manifests, &media] {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("can't make the folder {}", folder.display()))?;
+    }
+    demo::write(&media, args.demo.then_some(&*manifests))?;
+    let ports = Ports::bind(&args.ports).await?;
+    let ready = ports.ready()?;
+
+    let location = Location::Sqlite(args.data.join("weir.sqlite"));
+    let database = Database::open(&location)
+        .await
+        .context("can't open the account store")?;
+    let settings = Settings {
+        anonymous_view: args.anonymous_view,
+        relay: RelaySecret::random(),
+    };
+    let auth = Auth::new(database.clone(), settings);
+    let files = args.admin_password_file.as_deref().map(|password| AdminFiles {
+        password,
+        username: None,
+    });
+    let admin = auth.bootstrap(files).await?;
+
+    let hub = Hub::new();
+    let (world, folder) = Folder::open(manifests.clone())
+        .await
+        .with_context(|| format!("can't read the folder {}", manifests.display()))?;
+    let segment = Duration::from_secs(args.media.hls_segment.into());
+    let (policy, policies) = watch::channel(Arc::new(policy_of(&world)));
+    let launch = Arc::new(Ingest {
+        hub: hub.clone(),
+        policy: policies,
+        segment,
+    });
+    let parts = supervisor::Parts {
+        world: world.clone(),
+        hub: hub.clone(),
+        launch,
+        writer: Arc::new(folder.clone()),
+        secrets: Arc::new(folder.clone()),
+    };
+    let ending = CancellationToken::new();
+    let settings = supervisor::Settings::new("standalone", true, &media);
+    let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
+    hub.set_demand(Arc::new(supervisor));
+    let following = tokio::spawn(folder.run(ending.clone()));
+    tokio::spawn(follow_policy(world.clone(), policy, ending.clone()));
+    let sweeper = auth.clone();
+    let sweep_end = ending.clone();
+    tokio::spawn(async move { sweeper.sweep(sweep_end).await });
+
+    let viewing = Viewing {
+        hub: hub.clone(),
+        auth: auth.clone(),
+        patience: PATIENCE,
+    };
+    let readiness = Readiness::new();
+    let serving = readiness.check("serving");
+    let directory = Arc::new(Directory {
+        hub: hub.clone(),
+        world,
+        ordinal: 0,
+    });
+    let api = Api {
+        auth: auth.clone(),
+        streams: directory.clone(),
+        cameras: directory,
+        readiness,
+        metrics: Arc::new(move || metrics.render()),
+        endpoints: Endpoints {
+            rtsp: ready.rtsp,
+            http: ready.http,
+            rtmp: ready.rtmp,
+        },
+        server: Server::new(),
+    };
+    let streams = Streams {
+        viewing: viewing.clone(),
+        hls: Hls::new(hub.clone()),
+    };
+    let offered = Offered {
+        rtsp: Some(RtspDoor {
+            viewing: viewing.clone(),
+            publishing: Publishing {
+                hub: hub.clone(),
+                segment,
+            },
+        }),
+        viewing,
+        http: crate::api::router(api).merge(http::router(streams)),
+    };
+    let listening = Serving::start(ports, offered, &Limits::new(args.ports.most_connections));
+    serving.pass();
+    let link = if args.anonymous_view {
+        None
+    } else {
+        auth.issue_view_token(&admin.admin, LINK_LIFETIME)
+            .await
+            .ok()
+            .flatten()
+    };
+    if let Some(password) = &admin.first_password {
+        // Standard error, like all that is for people; it is not logged.
+        eprintln!(
+            "\nUser {} has the password {}   (shown this once)\n",
+            admin.admin,
+            password.reveal()
+        );
+    }
+    greet(
+        &ready,
+        link.as_ref().map(|l| l.reveal().as_str()),
+        args.demo,
+        &manifests,
+    );
+    announce(&ready)?;
+
+    stop.cancelled().await;
+    ending.cancel();
+    let _ = supervising.await;
+    for stream in hub.streams() {
+        hub.close(stream.path());
+    }
+    listening.drain().await;
+    let _ = following.await;
+    database.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// The line that tells programs that everything is up.
+pub(super) fn announce(ready: &Ready) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, ready)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// What a person types or clicks next.
+fn greet(ready: &Ready, token: Option<&str>, demo: bool, manifests: &Path) {
+    let path = if demo { "demo" } else { "PATH" };
+    let query = token.map(|token| format!("?token={token}")).unwrap_or_default();
+    let page_token = token.map(|token| format!("&token={token}")).unwrap_or_default();
+    let (http, rtsp) = (ready.http, ready.rtsp);
+    eprintln!("Cameras and routes are read from {}", manifests.display());
+    eprintln!("  page      http://127.0.0.1:{http}/?play={path}{page_token}");
+    eprintln!("  RTSP      rtsp://127.0.0.1:{rtsp}/{path}{query}");
+    eprintln!("  HTTP-FLV  http://127.0.0.1:{http}/streams/{path}.flv{query}");
+    eprintln!("  HLS       http://127.0.0.1:{http}/streams/{path}.m3u8{query}\n");
+}
+
+/// The rules of the folder's MediaPool; without one, those for a single user's machine.
+fn policy_of(world: &World) -> SourcePolicy {
+    match world.pool() {
+        Some(pool) => SourcePolicy::pool(&pool.spec.source_policy, []),
+        None => SourcePolicy::standalone(),
+    }
+}
+
+async fn follow_policy(world: World, policy: watch::Sender<Arc<SourcePolicy>>, stop: CancellationToken) {
+    let mut news = world.news();
+    while let Some(Ok(())) = stop.run_until_cancelled(news.changed()).await {
+        policy.send_replace(Arc::new(policy_of(&world)));
+    }
+}

@@ -1,0 +1,29 @@
+//! Logs to standard error, and the recorder behind `/metrics`.
+
+use crate::args::LogFormat;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging. `WEIR_LOG` filters as `tracing_subscriber::EnvFilter` describes; by default
+/// `info`, and warnings only of libraries that are chatty.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| {
+        EnvFilter::new("info,sqlx=warn,sea_orm_migration=warn,retina=warn,hyper=warn,kube=warn")
+    });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // Fails only when a test has started logging before.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Installs the recorder of the process; its handle renders the Prometheus text.
+///
+/// # Errors
+/// When there is one already.
+pub fn metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
+    PrometheusBuilder::new().install_recorder()
+}
