@@ -109,6 +109,9 @@ pub struct Pod {
     /// Lets everybody watch without credentials.
     #[arg(long, env = "WEIR_ANONYMOUS_VIEW")]
     pub anonymous_view: bool,
+    /// Networks that no source may be dialled at, besides those that the pool's policy denies.
+    #[arg(long, env = "WEIR_DENY_SOURCES", value_delimiter = ',')]
+    pub deny_sources: Vec<String>,
     #[command(flatten)]
     pub ports: Ports,
     #[command(flatten)]

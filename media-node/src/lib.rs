@@ -8,6 +8,7 @@ pub mod egress;
 pub mod hub;
 pub mod ingest;
 pub mod listen;
+pub mod peer;
 pub mod role;
 pub mod store;
 pub mod telemetry;

@@ -7,6 +7,7 @@ pub mod hls;
 pub mod http;
 mod http_flv;
 pub mod relay;
+pub mod relay_push;
 pub mod rtsp;
 mod viewing;
 mod ws_flv;

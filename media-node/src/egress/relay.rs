@@ -6,8 +6,9 @@
 use super::form::relay::{KEY, RelayForm};
 use super::viewing::Counted;
 use super::{Refusal, Viewing};
-use crate::hub::{Departure, Form, Stream, TcpSink, Visitor};
+use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
 use crate::listen::HttpIo;
+use crate::peer::UPGRADE;
 use ::http::{StatusCode, header};
 use axum::Router;
 use axum::body::Body;
@@ -24,8 +25,6 @@ use tracing::{Instrument, debug, info_span};
 use weir_proto::media::StreamPath;
 use weir_proto::relay::Message;
 
-/// The protocol's name in the `Upgrade` header.
-const UPGRADE: &str = "weir-relay/1";
 /// An edge that hears nothing for some of these takes the node for dead.
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
@@ -79,35 +78,37 @@ async fn serve(State(viewing): State<Viewing>, Path(path): Path<String>, mut req
 }
 
 async fn relay(stream: Arc<Stream>, socket: &Arc<TcpStream>) {
-    let session = stream.provenance().session;
-    let form = || Box::new(RelayForm { session }) as Box<dyn Form>;
+    let (session, name) = (stream.provenance().session, stream.provenance().address.clone());
+    let form = || Box::new(RelayForm { session, name }) as Box<dyn Form>;
     let visitor = Visitor {
         protocol: "relay",
         detail: String::new(),
     };
     let seat = stream.watch(KEY, form, Box::new(TcpSink(socket.clone())), visitor);
     let _counted = Counted::new("relay").seated(&seat);
-    let keepalive = async {
-        let mut message = BytesMut::new();
-        Message::Keepalive.write(&mut message);
-        let message = message.freeze();
-        loop {
-            tokio::time::sleep(KEEPALIVE).await;
-            if !seat.send(message.clone()) {
-                return Departure::Stalled;
-            }
-        }
-    };
     let departure = tokio::select! {
         departure = seat.run() => departure,
-        departure = keepalive => departure,
+        departure = keepalive(&seat) => departure,
         departure = until_closed(socket) => departure,
     };
-    debug!(reason = %departure, "the connection is given up");
+    debug!(reason = %departure, "the relay is over");
 }
 
-/// The edge says nothing; reading tells when it leaves.
-async fn until_closed(socket: &TcpStream) -> Departure {
+/// Says every now and then that this pod lives; ends when the other does not read it.
+pub(super) async fn keepalive(seat: &Seat) -> Departure {
+    let mut message = BytesMut::new();
+    Message::Keepalive.write(&mut message);
+    let message = message.freeze();
+    loop {
+        tokio::time::sleep(KEEPALIVE).await;
+        if !seat.send(message.clone()) {
+            return Departure::Stalled;
+        }
+    }
+}
+
+/// The other pod says nothing; reading tells when it leaves.
+pub(super) async fn until_closed(socket: &TcpStream) -> Departure {
     loop {
         if let Err(error) = socket.readable().await {
             return Departure::Broken(error);

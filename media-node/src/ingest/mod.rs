@@ -6,7 +6,7 @@
 mod clock;
 mod file;
 mod job;
-mod relay;
+pub mod relay;
 mod retry;
 pub mod rtsp_publish;
 mod rtsp_pull;

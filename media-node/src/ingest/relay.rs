@@ -1,11 +1,19 @@
-//! Streams from another pod of the pool, as they are: the edge's end of the relay.
+//! Streams from another pod of the pool, as they are: an edge reads one from its owner, and an owner
+//! takes one that was published at a gateway.
 
 use super::retry::{Attempt, Failure, Session};
 use super::{Job, Reason};
+use crate::auth::{Auth, Caller};
 use crate::hub::{Hub, Provenance, Publisher, Segmentation};
-use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode, header};
-use http_body_util::Empty;
+use crate::listen::HttpIo;
+use crate::peer;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bytes::BytesMut;
+use http::{Method, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
@@ -13,20 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info, info_span};
 use weir_proto::Redacted;
+use weir_proto::media::{StreamPath, Tracks};
 use weir_proto::relay::{Decoder, EndReason, Hello, Message};
 
-/// The protocol's name in the `Upgrade` header.
-const UPGRADE: &str = "weir-relay/1";
-/// Where a node offers its streams; the stream's path follows.
-const PREFIX: &str = "/relay/v1/";
-
-/// Pods of a pool are near each other.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
-/// The owner may have to start the camera first.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
-/// A node whose pod is gone says nothing any more, not even good-bye.
+/// A pod that is gone says nothing any more, not even good-bye.
 const SILENCE: Duration = Duration::from_secs(4);
 const READ_AT_ONCE: usize = 256 << 10;
 
@@ -40,40 +40,64 @@ pub(super) struct Relay<'a> {
 
 impl Attempt for Relay<'_> {
     async fn attempt(&self, session: &mut Session<'_>) -> Failure {
-        match self.run(session).await {
+        let opened = peer::open(self.address, self.secret, Method::GET, &self.job.path).await;
+        let (socket, input) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let reason = match &error {
+                    peer::Error::Refused(StatusCode::NOT_FOUND) => Reason::NotFound,
+                    peer::Error::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                        Reason::AuthFailed
+                    }
+                    _ => Reason::Unreachable,
+                };
+                return Failure::new(reason, format!("node at {}: {error}", self.address));
+            }
+        };
+        let from = Incoming {
+            hub: self.hub,
+            path: &self.job.path,
+            protocol: "relay",
+            address: self.address,
+        };
+        match from.receive(&socket, input, |tracks| session.live(tracks)).await {
             Ok(never) => match never {},
             Err(failure) => failure,
         }
     }
 }
 
-impl Relay<'_> {
-    async fn run(&self, session: &mut Session<'_>) -> Result<Infallible, Failure> {
-        let (socket, mut input) = self.open().await?;
+/// What comes in on one connection.
+struct Incoming<'a> {
+    hub: &'a Arc<Hub>,
+    path: &'a StreamPath,
+    protocol: &'static str,
+    address: &'a str,
+}
+
+impl Incoming<'_> {
+    /// Publishes what comes until it is over.
+    async fn receive(
+        &self,
+        socket: &TcpStream,
+        mut input: BytesMut,
+        mut live: impl FnMut(&Tracks),
+    ) -> Result<Infallible, Failure> {
         let mut decoder = Decoder::new();
         let mut hello: Option<Hello> = None;
         let mut publisher: Option<Publisher> = None;
         loop {
-            while let Some(message) = decoder.decode(&mut input).map_err(|e| self.protocol(&e))? {
+            while let Some(message) = decoder.decode(&mut input).map_err(|e| self.broken(&e))? {
                 match message {
                     Message::Hello(said) => {
                         publisher = None;
                         hello = Some(said);
                     }
                     Message::Tracks(tracks) => {
-                        session.live(&tracks);
+                        live(&tracks);
                         match (&mut publisher, &hello) {
                             (Some(publisher), _) => publisher.set_tracks(&tracks),
-                            (None, Some(hello)) => {
-                                debug!(stream = %self.job.path, node = hello.name, "the relay is live");
-                                let from = Provenance {
-                                    protocol: "relay",
-                                    address: self.address.to_owned(),
-                                    session: hello.session,
-                                };
-                                let path = &self.job.path;
-                                publisher = Some(self.hub.publish(path, tracks, from, Segmentation::Carried));
-                            }
+                            (None, Some(hello)) => publisher = Some(self.publish(hello, tracks)),
                             (None, None) => {}
                         }
                     }
@@ -83,16 +107,19 @@ impl Relay<'_> {
                         }
                     }
                     Message::Keepalive => {}
-                    Message::End(reason) => return Err(Self::ended(reason)),
+                    Message::End(reason) => return Err(ended(reason)),
                 }
             }
             if let Some(publisher) = &mut publisher {
                 publisher.flush();
                 if !publisher.is_live() {
-                    return Err(Failure::new(Reason::Ended, "the stream was closed"));
+                    return Err(Failure::new(
+                        Reason::Ended,
+                        "the stream was closed, or taken over",
+                    ));
                 }
             }
-            match timeout(SILENCE, read(&socket, &mut input)).await {
+            match timeout(SILENCE, read(socket, &mut input)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     let text = format!("the relay from {} broke: {error}", self.address);
@@ -106,75 +133,34 @@ impl Relay<'_> {
         }
     }
 
-    /// The connection after the upgrade, and what came with its answer.
-    async fn open(&self) -> Result<(TcpStream, BytesMut), Failure> {
-        let unreachable =
-            |why: String| Failure::new(Reason::Unreachable, format!("node at {}: {why}", self.address));
-        let socket = match timeout(CONNECT_PATIENCE, TcpStream::connect(self.address)).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => return Err(unreachable("no answer".to_owned())),
+    fn publish(&self, hello: &Hello, tracks: Tracks) -> Publisher {
+        debug!(stream = %self.path, node = hello.name, "the relay is live");
+        let from = Provenance {
+            protocol: self.protocol,
+            // Who published is known to the pod that it dialled, and told in its hello.
+            address: if hello.name.is_empty() {
+                self.address.to_owned()
+            } else {
+                hello.name.clone()
+            },
+            session: hello.session,
         };
-        let _ = socket.set_nodelay(true);
-        match timeout(ANSWER_PATIENCE, self.upgrade(socket)).await {
-            Ok(Ok(Ok(opened))) => Ok(opened),
-            Ok(Ok(Err(status))) => Err(self.refused(status)),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Err(_) => Err(unreachable("no answer to the relay's request".to_owned())),
-        }
+        self.hub.publish(self.path, tracks, from, Segmentation::Carried)
     }
 
-    async fn upgrade(
-        &self,
-        socket: TcpStream,
-    ) -> Result<Result<(TcpStream, BytesMut), StatusCode>, Box<dyn std::error::Error + Send + Sync>> {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
-        // Ends with the upgrade, or with the connection.
-        let driver = tokio::spawn(connection.with_upgrades());
-        let path = percent_encoding::utf8_percent_encode(self.job.path.as_str(), percent_encoding::CONTROLS);
-        let request = Request::get(format!("{PREFIX}{path}"))
-            .header(header::HOST, self.address)
-            .header(header::CONNECTION, "upgrade")
-            .header(header::UPGRADE, UPGRADE)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.secret.reveal()))
-            .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            driver.abort();
-            return Ok(Err(response.status()));
-        }
-        let upgraded = hyper::upgrade::on(response).await?;
-        let parts = upgraded
-            .downcast::<TokioIo<TcpStream>>()
-            .map_err(|_| "the upgraded connection is of another type")?;
-        Ok(Ok((parts.io.into_inner(), BytesMut::from(&parts.read_buf[..]))))
+    fn broken(&self, error: &weir_proto::relay::Error) -> Failure {
+        info!(stream = %self.path, node = self.address, %error, "the relay broke its protocol");
+        Failure::new(Reason::ProtocolError, format!("pod at {}: {error}", self.address))
     }
+}
 
-    fn refused(&self, status: StatusCode) -> Failure {
-        let reason = match status {
-            StatusCode::NOT_FOUND => Reason::NotFound,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::AuthFailed,
-            _ => Reason::Unreachable,
-        };
-        Failure::new(reason, format!("node at {} answered {status}", self.address))
-    }
-
-    fn protocol(&self, error: &weir_proto::relay::Error) -> Failure {
-        info!(stream = %self.job.path, node = self.address, %error, "the relay broke its protocol");
-        Failure::new(
-            Reason::ProtocolError,
-            format!("node at {}: {error}", self.address),
-        )
-    }
-
-    fn ended(reason: EndReason) -> Failure {
-        let text = match reason {
-            EndReason::Moved => "the stream has moved to another node",
-            EndReason::TooSlow => "this pod did not keep up",
-            EndReason::Ended | EndReason::Other(_) => "the stream has ended",
-        };
-        Failure::new(Reason::Ended, text)
-    }
+fn ended(reason: EndReason) -> Failure {
+    let text = match reason {
+        EndReason::Moved => "the stream has moved to another node",
+        EndReason::TooSlow => "this pod did not keep up",
+        EndReason::Ended | EndReason::Other(_) => "the stream has ended",
+    };
+    Failure::new(Reason::Ended, text)
 }
 
 /// Appends what has come; waits for at least one byte.
@@ -189,4 +175,67 @@ async fn read(socket: &TcpStream, input: &mut BytesMut) -> io::Result<()> {
             Err(e) => return Err(e),
         }
     }
+}
+
+/// What it takes to be brought streams.
+#[derive(Clone)]
+struct Door {
+    hub: Arc<Hub>,
+    auth: Arc<Auth>,
+}
+
+/// The route by which gateways bring what was published at them to the stream's owner.
+pub fn router(hub: Arc<Hub>, auth: Arc<Auth>) -> Router {
+    Router::new()
+        .route("/relay/v1/{*path}", post(take))
+        .with_state(Door { hub, auth })
+}
+
+async fn take(State(door): State<Door>, Path(path): Path<String>, mut request: Request) -> Response {
+    let authorization = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok());
+    // Whether the publisher may publish here was the gateway's question; ours is whether this is one.
+    if !matches!(door.auth.caller_by_relay(authorization), Caller::Relay) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let Some(path) = StreamPath::parse(&path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if request
+        .headers()
+        .get(header::UPGRADE)
+        .is_none_or(|v| v != peer::UPGRADE)
+    {
+        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, peer::UPGRADE)]).into_response();
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let span = info_span!("ingest", stream = %path, protocol = "relay-push");
+    let receiving = async move {
+        let upgraded = match upgrade.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => return debug!(%error, "the upgrade failed"),
+        };
+        let Ok(parts) = upgraded.downcast::<TokioIo<HttpIo>>() else {
+            return;
+        };
+        let (socket, mut input) = parts.io.into_inner().into_parts();
+        input.extend_from_slice(&parts.read_buf);
+        let address = socket
+            .peer_addr()
+            .map(|peer| peer.to_string())
+            .unwrap_or_default();
+        let from = Incoming {
+            hub: &door.hub,
+            path: &path,
+            protocol: "relay-push",
+            address: &address,
+        };
+        let Err(failure) = from.receive(&socket, input, |_| ()).await;
+        info!(reason = failure.message, "a published stream is over");
+    };
+    tokio::spawn(receiving.instrument(span));
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, peer::UPGRADE)];
+    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }

@@ -1,6 +1,6 @@
 //! RTSP publishers, who dial us (ANNOUNCE, RECORD).
 
-use crate::hub::{Hub, Provenance, Publisher, Segmentation};
+use crate::hub::{Hub, Provenance, Publisher, Segmentation, Stream};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,12 +23,17 @@ pub enum Error {
     NoParameters,
 }
 
+/// Hears of streams that are published.
+pub type Published = Arc<dyn Fn(&Arc<Stream>) + Send + Sync>;
+
 /// Takes publishers.
 #[derive(Clone)]
 pub struct Publishing {
     pub hub: Arc<Hub>,
     /// Target length of HLS segments.
     pub segment: Duration,
+    /// Told of every stream that is published; on a gateway, which brings it to its owner.
+    pub published: Option<Published>,
 }
 
 /// One publisher's stream.
@@ -37,6 +42,7 @@ pub struct Publication {
     path: StreamPath,
     address: String,
     segment: Duration,
+    published: Option<Published>,
     /// By index of the description's media; `None` for what isn't carried or was not set up.
     inputs: Vec<Option<Input>>,
     publisher: Option<Publisher>,
@@ -91,7 +97,7 @@ impl Publishing {
             });
             inputs.push(input);
         }
-        let (hub, segment) = (self.hub.clone(), self.segment);
+        let (hub, segment, published) = (self.hub.clone(), self.segment, self.published.clone());
         let timeline = Timeline::new(inputs.len().min(usize::from(u8::MAX)) as u8);
         let began = Instant::now();
         Publication {
@@ -99,6 +105,7 @@ impl Publishing {
             path,
             address,
             segment,
+            published,
             inputs,
             publisher: None,
             waiting: 0,
@@ -220,11 +227,13 @@ impl Publication {
                 address: self.address.clone(),
                 session: rand::random(),
             };
-            self.publisher =
-                Some(
-                    self.hub
-                        .publish(&self.path, tracks, from, Segmentation::Own(self.segment)),
-                );
+            let publisher = self
+                .hub
+                .publish(&self.path, tracks, from, Segmentation::Own(self.segment));
+            if let Some(published) = &self.published {
+                published(publisher.stream());
+            }
+            self.publisher = Some(publisher);
         }
         true
     }

@@ -9,12 +9,12 @@ use super::standalone::announce;
 use crate::api::{Api, Endpoints, Readiness, Server};
 use crate::auth::{AdminFiles, Auth};
 use crate::cluster::edge::{Edge, EdgeSettings};
-use crate::egress::Viewing;
 use crate::egress::hls::Hls;
 use crate::egress::http::{self, Streams};
+use crate::egress::{Viewing, relay_push};
 use crate::hub::Hub;
 use crate::ingest::Ingest;
-use crate::ingest::rtsp_publish::Publishing;
+use crate::ingest::rtsp_publish::{Published, Publishing};
 use crate::listen::Limits;
 use crate::listen::rtsp::RtspDoor;
 use crate::store::sql::{Database, Location};
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use weir_proto::media::StreamPath;
 
 /// How long a viewer waits for a stream: the node may have to dial the camera first.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -57,6 +58,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         ..
     } = Pod::open(pod, &ending).await?;
     let secret = settings.relay.secret().clone();
+    let pushing = secret.clone();
     let auth = Auth::new(database.clone(), settings);
     let (password, username) = (pod.auth_dir.join("password"), pod.auth_dir.join("username"));
     auth.bootstrap(Some(AdminFiles {
@@ -69,7 +71,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
 
     let hub = Hub::new();
     let segment = Duration::from_secs(pod.media.hls_segment.into());
-    let policy = pod::policy(world.clone(), ending.clone());
+    let policy = pod::policy(world.clone(), pod.deny_sources.clone(), ending.clone());
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
         policy,
@@ -77,7 +79,12 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     });
     let settings = EdgeSettings::new(pod.ports.http_port, secret);
     let (edge, relaying) = Edge::start(world.clone(), hub.clone(), launch, settings, ending.clone());
-    hub.set_demand(Arc::new(edge));
+    hub.set_demand(Arc::new(edge.clone()));
+    let published: Published = Arc::new(move |stream| {
+        let edge = edge.clone();
+        let owner = move |path: &StreamPath| edge.owner_of(path).map(|owner| owner.address);
+        relay_push::start(stream.clone(), owner, pushing.clone());
+    });
 
     let viewing = Viewing {
         hub: hub.clone(),
@@ -115,6 +122,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
             publishing: Publishing {
                 hub: hub.clone(),
                 segment,
+                published: Some(published),
             },
         }),
         viewing,

@@ -10,7 +10,7 @@ use crate::auth::Auth;
 use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::Viewing;
 use crate::hub::Hub;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, relay};
 use crate::listen::Limits;
 use crate::{args, telemetry};
 use anyhow::Context;
@@ -50,7 +50,8 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     };
     let readiness = Readiness::new();
     let resources = readiness.check("resources");
-    let http = health_router(readiness, Arc::new(move || metrics.render()));
+    let http = health_router(readiness, Arc::new(move || metrics.render()))
+        .merge(relay::router(hub.clone(), viewing.auth.clone()));
     let offered = Offered {
         viewing,
         rtsp: None,
@@ -62,7 +63,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     let segment = Duration::from_secs(args.media.hls_segment.into());
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
-        policy: pod::policy(world.clone(), ending.clone()),
+        policy: pod::policy(world.clone(), args.deny_sources.clone(), ending.clone()),
         segment,
     });
     let cluster = Arc::new(cluster);

@@ -51,23 +51,30 @@ impl Pod {
 }
 
 /// The pool's source policy, kept up to date until `stop`.
-pub(super) fn policy(world: World, stop: CancellationToken) -> watch::Receiver<Arc<SourcePolicy>> {
-    let (sender, receiver) = watch::channel(Arc::new(policy_of(&world)));
+pub(super) fn policy(
+    world: World,
+    denied: Vec<String>,
+    stop: CancellationToken,
+) -> watch::Receiver<Arc<SourcePolicy>> {
+    let (sender, receiver) = watch::channel(Arc::new(policy_of(&world, &denied)));
     tokio::spawn(async move {
         let mut news = world.news();
         while let Some(Ok(())) = stop.run_until_cancelled(news.changed()).await {
-            sender.send_replace(Arc::new(policy_of(&world)));
+            sender.send_replace(Arc::new(policy_of(&world, &denied)));
         }
     });
     receiver
 }
 
-fn policy_of(world: &World) -> SourcePolicy {
+fn policy_of(world: &World, denied: &[String]) -> SourcePolicy {
     let rules = world
         .pool()
         .map(|pool| pool.spec.source_policy.clone())
         .unwrap_or_default();
-    SourcePolicy::pool(&rules, service_network())
+    SourcePolicy::pool(
+        &rules,
+        service_network().into_iter().chain(denied.iter().cloned()),
+    )
 }
 
 /// The network of the cluster's Services, as far as a pod can tell: the /16 around the address that

@@ -130,6 +130,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             publishing: Publishing {
                 hub: hub.clone(),
                 segment,
+                published: None,
             },
         }),
         viewing,

@@ -13,13 +13,15 @@ pub const KEY: FormKey = FormKey {
 /// The relay protocol for all edges.
 pub struct RelayForm {
     pub session: u64,
+    /// Where the stream comes from, as APIs show it.
+    pub name: String,
 }
 
 impl Form for RelayForm {
     fn start(&mut self, tracks: &Tracks, out: &mut Packed) {
         let hello = Hello {
             session: self.session,
-            name: String::new(),
+            name: self.name.clone(),
         };
         Message::Hello(hello).write(&mut out.buffer);
         Message::Tracks(tracks.clone()).write(&mut out.buffer);

@@ -1,0 +1,96 @@
+//! Connections to the other pods of the pool: an HTTP request with the pool's secret, upgraded.
+//!
+//! What then flows is `proto::relay`; who reads and who writes is the callers' business.
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use weir_proto::Redacted;
+use weir_proto::media::StreamPath;
+
+/// The protocol's name in the `Upgrade` header.
+pub const UPGRADE: &str = "weir-relay/1";
+/// Where pods take relays; the stream's path follows.
+pub const PREFIX: &str = "/relay/v1/";
+
+/// Pods of a pool are near each other.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// The other pod may have to start a camera first.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("it can't be reached")]
+    Connect(#[source] std::io::Error),
+    #[error("it does not answer")]
+    NoAnswer,
+    #[error("it answered {0}")]
+    Refused(StatusCode),
+    #[error("it does not speak HTTP")]
+    Http(#[from] hyper::Error),
+    #[error("the request can't be made")]
+    Request(#[from] http::Error),
+    #[error("the upgraded connection is of another kind")]
+    Kind,
+}
+
+/// Opens a connection to the pod at `address` (`host:port`) for a stream: `GET` to read it, `POST` to
+/// bring it. The bytes are what came with the answer.
+///
+/// # Errors
+/// When the pod can't be reached, refuses, or takes too long.
+pub async fn open(
+    address: &str,
+    secret: &Redacted<String>,
+    method: Method,
+    path: &StreamPath,
+) -> Result<(TcpStream, BytesMut), Error> {
+    let socket = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await;
+    let socket = socket.map_err(|_| Error::NoAnswer)?.map_err(Error::Connect)?;
+    socket.set_nodelay(true).map_err(Error::Connect)?;
+    let upgrade = upgrade(socket, address, secret, method, path);
+    timeout(ANSWER_PATIENCE, upgrade)
+        .await
+        .map_err(|_| Error::NoAnswer)?
+}
+
+async fn upgrade(
+    socket: TcpStream,
+    address: &str,
+    secret: &Redacted<String>,
+    method: Method,
+    path: &StreamPath,
+) -> Result<(TcpStream, BytesMut), Error> {
+    const KEEP: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
+    // Ends with the upgrade, or with the connection.
+    tokio::spawn(connection.with_upgrades());
+    let path = percent_encoding::utf8_percent_encode(path.as_str(), KEEP);
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{PREFIX}{path}"))
+        .header(header::HOST, address)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, UPGRADE)
+        .header(header::AUTHORIZATION, format!("Bearer {}", secret.reveal()))
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Error::Refused(response.status()));
+    }
+    let upgraded = hyper::upgrade::on(response).await?;
+    let parts = upgraded
+        .downcast::<TokioIo<TcpStream>>()
+        .map_err(|_| Error::Kind)?;
+    Ok((parts.io.into_inner(), BytesMut::from(&parts.read_buf[..])))
+}
