@@ -44,7 +44,7 @@ pub(super) async fn play(
         protocol: "http-flv",
         detail: connection.peer.to_string(),
     };
-    let sink = TcpSink(connection.socket.clone());
+    let sink = TcpSink::new(connection.socket.clone());
     let body = DirectBody::new(
         connection,
         span.in_scope(|| Counted::new("http-flv")),

@@ -84,7 +84,7 @@ async fn relay(stream: Arc<Stream>, socket: &Arc<TcpStream>) {
         protocol: "relay",
         detail: String::new(),
     };
-    let seat = stream.watch(KEY, form, Box::new(TcpSink(socket.clone())), visitor);
+    let seat = stream.watch(KEY, form, Box::new(TcpSink::new(socket.clone())), visitor);
     let _counted = Counted::new("relay").seated(&seat);
     let departure = tokio::select! {
         departure = seat.run() => departure,

@@ -53,7 +53,7 @@ async fn push(stream: &Arc<Stream>, socket: &Arc<TcpStream>) -> Departure {
         protocol: "relay",
         detail: String::new(),
     };
-    let seat = stream.watch(KEY, form, Box::new(TcpSink(socket.clone())), visitor);
+    let seat = stream.watch(KEY, form, Box::new(TcpSink::new(socket.clone())), visitor);
     let _counted = Counted::new("relay-push").seated(&seat);
     tokio::select! {
         departure = seat.run() => departure,

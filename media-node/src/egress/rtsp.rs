@@ -75,7 +75,7 @@ impl Transports {
         let (layout, sink): (Layout, Box<dyn Sink>) = if is_udp {
             (Layout::Datagrams, Box::new(self.datagrams(setups, peer)))
         } else {
-            (interleaved(setups), Box::new(TcpSink(socket.clone())))
+            (interleaved(setups), Box::new(TcpSink::new(socket.clone())))
         };
         let (tracks, session) = (stream.tracks(), stream.provenance().session);
         let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;

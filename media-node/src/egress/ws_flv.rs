@@ -108,7 +108,12 @@ async fn view(stream: Arc<Stream>, socket: &Arc<TcpStream>, input: BytesMut) {
         protocol: "ws-flv",
         detail,
     };
-    let seat = stream.watch(framing.key(), form, Box::new(TcpSink(socket.clone())), visitor);
+    let seat = stream.watch(
+        framing.key(),
+        form,
+        Box::new(TcpSink::new(socket.clone())),
+        visitor,
+    );
     let _counted = Counted::new("ws-flv").seated(&seat);
     let departure = tokio::select! {
         departure = seat.run() => departure,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
@@ -32,6 +32,8 @@ const MOST_REPLIES: usize = 64;
 /// One form of one stream.
 pub(super) struct Outlet {
     pub(super) key: FormKey,
+    /// Seats taken; changed under the stream's lock alone.
+    pub(super) seats: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -136,6 +138,7 @@ impl Outlet {
         }
         Self {
             key,
+            seats: AtomicUsize::new(0),
             state: Mutex::new(state),
         }
     }
@@ -169,10 +172,6 @@ impl Outlet {
         state.deliver();
         state.ended = true;
         state.drop_all();
-    }
-
-    pub(super) fn has_viewers(&self) -> bool {
-        !self.state.lock().listed.is_empty()
     }
 }
 

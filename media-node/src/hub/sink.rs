@@ -24,8 +24,21 @@ pub trait Sink: Send + Sync {
     }
 }
 
+/// Bytes that may wait unsent in the kernel for one viewer. More would make a slow viewer's delay and
+/// the machine's memory grow without the hub seeing it; less would let a large keyframe of a good
+/// viewer take the slow path.
+const MOST_UNSENT: u32 = 512 << 10;
+
 /// A TCP connection that takes the form's bytes as they are.
-pub struct TcpSink(pub Arc<TcpStream>);
+pub struct TcpSink(Arc<TcpStream>);
+
+impl TcpSink {
+    pub fn new(socket: Arc<TcpStream>) -> Self {
+        // Where the kernel has no such bound, its own bounds on a socket's memory are left.
+        let _ = socket2::SockRef::from(&*socket).set_tcp_notsent_lowat(MOST_UNSENT);
+        Self(socket)
+    }
+}
 
 impl Sink for TcpSink {
     fn try_write(&self, round: &[u8], _: &[Piece]) -> io::Result<usize> {

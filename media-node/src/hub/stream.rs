@@ -124,7 +124,7 @@ impl Stream {
         let outlet = {
             let mut inner = self.inner.lock();
             let found = inner.outlets.iter().find(|o| o.key == key).cloned();
-            found.unwrap_or_else(|| {
+            let outlet = found.unwrap_or_else(|| {
                 let cache = &inner.cache;
                 let cached = cache.since(cache.start());
                 let outlet = Arc::new(Outlet::new(key, form(), &inner.tracks, cached, cache.head()));
@@ -133,7 +133,9 @@ impl Stream {
                 }
                 inner.outlets = inner.outlets.iter().cloned().chain([outlet.clone()]).collect();
                 outlet
-            })
+            });
+            outlet.seats.fetch_add(1, Ordering::Relaxed);
+            outlet
         };
         Seat::take(self.clone(), outlet, sink, visitor)
     }
@@ -162,12 +164,10 @@ impl Stream {
         self.head.send_modify(|_| {});
     }
 
-    /// Drops an outlet that nobody uses any more.
+    /// A seat is given up; drops an outlet that nobody uses any more.
     pub(super) fn release(&self, outlet: &Arc<Outlet>) {
         let mut inner = self.inner.lock();
-        // Two references are the table's and the leaving seat's; a third is another seat, or the
-        // publisher's round, after which the next leaving viewer tries again.
-        if Arc::strong_count(outlet) <= 2 && !outlet.has_viewers() {
+        if outlet.seats.fetch_sub(1, Ordering::Relaxed) == 1 {
             inner.outlets = inner
                 .outlets
                 .iter()

@@ -129,7 +129,7 @@ async fn a_viewer_gets_the_start_the_cached_gop_and_what_follows() {
     let (ours, mut theirs) = pair().await;
     let seat = publisher
         .stream()
-        .watch(KEY, || Box::new(Plain), Box::new(TcpSink(ours)), visitor());
+        .watch(KEY, || Box::new(Plain), Box::new(TcpSink::new(ours)), visitor());
     let stream = publisher.stream().clone();
     let running = tokio::spawn(async move { seat.run().await });
     read(&mut theirs, "start:K1,p1,").await;
@@ -155,7 +155,7 @@ async fn a_slow_viewer_skips_to_a_keyframe_and_others_miss_nothing() {
     let (fast_here, mut fast_there) = pair().await;
     let stream = publisher.stream().clone();
     for socket in [slow_here, fast_here] {
-        let seat = stream.watch(KEY, || Box::new(Plain), Box::new(TcpSink(socket)), visitor());
+        let seat = stream.watch(KEY, || Box::new(Plain), Box::new(TcpSink::new(socket)), visitor());
         tokio::spawn(async move { seat.run().await });
     }
     let reader = tokio::spawn(async move {
@@ -221,7 +221,7 @@ async fn a_reply_stands_between_whole_pieces() {
     let seat = Arc::new(publisher.stream().watch(
         KEY,
         || Box::new(Plain),
-        Box::new(TcpSink(ours)),
+        Box::new(TcpSink::new(ours)),
         visitor(),
     ));
     let runner = seat.clone();

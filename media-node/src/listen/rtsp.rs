@@ -28,8 +28,10 @@ use weir_proto::sdp::Description;
 const SILENCE: Duration = Duration::from_secs(45);
 /// A peer that doesn't take a response for this long is let go.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
-/// The parser's bound on what waits for its end, and room for one more read.
-const READ_AT_ONCE: usize = 64 << 10;
+/// Room for a read: requests are short, and there may be thousands of viewers.
+const READ_REQUESTS: usize = 2 << 10;
+/// A publisher's media comes in bulk.
+const READ_MEDIA: usize = 64 << 10;
 
 /// Takes RTSP connections.
 #[derive(Clone)]
@@ -177,7 +179,7 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Result<(), End> {
-        read(&self.socket, &mut self.input).await
+        read(&self.socket, &mut self.input, READ_REQUESTS).await
     }
 
     /// Writes the responses in `out`.
@@ -321,10 +323,10 @@ impl Connection {
 }
 
 /// Appends what has come; waits for at least one byte.
-async fn read(socket: &TcpStream, input: &mut BytesMut) -> Result<(), End> {
+async fn read(socket: &TcpStream, input: &mut BytesMut, room: usize) -> Result<(), End> {
     loop {
         socket.readable().await?;
-        input.reserve(READ_AT_ONCE.saturating_sub(input.len()).max(READ_AT_ONCE / 4));
+        input.reserve(room);
         match socket.try_read_buf(input) {
             Ok(0) => return Err(End::PeerLeft),
             Ok(_) => return Ok(()),

@@ -1,6 +1,7 @@
 //! A pod that viewers and API clients talk to.
 
 use super::directory::Directory;
+use super::limits;
 use super::pod::{self, Pod};
 use super::ports::Ports;
 use super::serving::{Offered, Serving};
@@ -35,6 +36,7 @@ const LINGER: Duration = Duration::from_secs(3);
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
+    limits::raise_open_files();
     let stop = shutdown::on_signal()?;
     let metrics = telemetry::metrics()?;
     let pod = &args.pod;

@@ -4,6 +4,7 @@
 mod demo;
 mod directory;
 pub mod gateway;
+mod limits;
 pub mod node;
 mod pod;
 mod ports;

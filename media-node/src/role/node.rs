@@ -1,5 +1,6 @@
 //! A pod that ingests the cameras placed on it and serves them to gateways.
 
+use super::limits;
 use super::pod::{self, Pod};
 use super::ports::Ports;
 use super::serving::{Offered, Serving};
@@ -26,6 +27,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 
 /// Runs until SIGINT or SIGTERM, and then until nothing is placed here any more.
 pub async fn run(args: args::Pod) -> anyhow::Result<()> {
+    limits::raise_open_files();
     let stop = shutdown::on_signal()?;
     let metrics = telemetry::metrics()?;
     let media = args.data.join("media");

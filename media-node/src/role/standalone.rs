@@ -1,6 +1,7 @@
 //! Everything in one process, without Kubernetes.
 
 use super::directory::Directory;
+use super::limits;
 use super::ports::{Ports, Ready};
 use super::serving::{Offered, Serving};
 use super::{demo, shutdown};
@@ -37,6 +38,7 @@ const LINK_LIFETIME: Duration = Duration::from_hours(24);
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
+    limits::raise_open_files();
     let stop = shutdown::on_signal()?;
     let metrics = telemetry::metrics()?;
     let manifests = args

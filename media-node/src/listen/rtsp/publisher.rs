@@ -1,6 +1,6 @@
 //! A connection that publishes.
 
-use super::{Connection, End, SILENCE, Step, read};
+use super::{Connection, End, READ_MEDIA, SILENCE, Step, read};
 use crate::ingest::rtsp_publish::Publication;
 use std::convert::Infallible;
 use tokio::time::timeout;
@@ -55,7 +55,7 @@ impl Connection {
             if !publication.flush() {
                 return Err(End::Replaced);
             }
-            timeout(SILENCE, read(&self.socket, &mut self.input))
+            timeout(SILENCE, read(&self.socket, &mut self.input, READ_MEDIA))
                 .await
                 .map_err(|_| End::Silence)??;
         }

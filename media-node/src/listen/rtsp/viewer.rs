@@ -1,6 +1,6 @@
 //! A connection that plays.
 
-use super::{Connection, End, Step, read};
+use super::{Connection, End, READ_REQUESTS, Step, read};
 use crate::egress::Counted;
 use crate::hub::Stream;
 use std::convert::Infallible;
@@ -36,7 +36,7 @@ impl Connection {
                     Ok(Some(Message::Interleaved(_) | Message::Response(_))) => {}
                     Ok(None) => tokio::select! {
                         departure = &mut viewing => break End::Viewed(departure),
-                        read = read(&self.socket, &mut self.input) => if let Err(end) = read {
+                        read = read(&self.socket, &mut self.input, READ_REQUESTS) => if let Err(end) = read {
                             break end;
                         },
                     },
