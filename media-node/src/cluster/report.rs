@@ -76,8 +76,9 @@ struct Wanted {
 }
 
 impl Slot {
-    /// When the wanted status may be written; none when there is nothing to write.
-    fn due(&self) -> Option<Instant> {
+    /// When the wanted status may be written, `now` at the earliest; none when there is nothing to
+    /// write.
+    fn due(&self, now: Instant) -> Option<Instant> {
         let wanted = self.wanted.as_ref().filter(|_| !self.busy)?;
         let mut due = self.not_before;
         if let Some(last) = self.times.back() {
@@ -89,7 +90,7 @@ impl Slot {
         {
             due = due.max(Some(*first + WINDOW));
         }
-        Some(due.unwrap_or_else(Instant::now))
+        Some(due.map_or(now, |due| due.max(now)))
     }
 }
 
@@ -225,7 +226,7 @@ impl Reports {
         let first = queue
             .slots
             .iter()
-            .filter_map(|(t, s)| Some((s.due()?, t.clone())))
+            .filter_map(|(t, s)| Some((s.due(now)?, t.clone())))
             .min();
         let Some((due, target)) = first else {
             return (None, None);
@@ -251,6 +252,7 @@ impl Reports {
 
     fn done(&self, target: &Target, tried: Wanted, outcome: Result<Option<String>, WriteError>) {
         let result = outcome.as_ref().map_or_else(WriteError::category, |_| "ok");
+        debug!(object = %target, version = tried.version, result, "status write");
         metrics::counter!("weir_status_writes_total", "result" => result).increment(1);
         let now = Instant::now();
         let mut queue = self.0.queue.lock();

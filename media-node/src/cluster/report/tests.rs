@@ -221,3 +221,15 @@ async fn events_are_limited_by_object() {
     pass(1.0).await;
     assert_eq!(f.pad.notices.lock().len(), 8);
 }
+
+/// On a clock that runs, as the paused one hides a time that is always just ahead.
+#[tokio::test]
+async fn a_first_status_is_written_at_once() {
+    let f = Fixture::new();
+    f.put("1", "one");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while f.written().is_empty() {
+        assert!(Instant::now() < deadline);
+        pass(0.01).await;
+    }
+}
