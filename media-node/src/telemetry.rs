@@ -2,6 +2,7 @@
 
 use crate::args::LogFormat;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `WEIR_LOG` filters as `tracing_subscriber::EnvFilter` describes; by default
@@ -20,10 +21,22 @@ pub fn start(format: LogFormat) {
     };
 }
 
-/// Installs the recorder of the process; its handle renders the Prometheus text.
+/// Between two clean-ups of the recorder.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Installs the recorder of the process; its handle renders the Prometheus text. Needs a runtime,
+/// on which the recorder is kept small also when nobody reads it.
 ///
 /// # Errors
 /// When there is one already.
 pub fn metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
-    PrometheusBuilder::new().install_recorder()
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(handle)
 }

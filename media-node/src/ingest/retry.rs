@@ -101,9 +101,9 @@ pub(super) async fn keep(hub: &Hub, job: &Job, reporter: Reporter, source: impl 
         let reason = failure.reason.as_str();
         metrics::counter!("weir_ingest_failures_total", "reason" => reason).increment(1);
         if session.live_since.is_some() {
-            info!(stream = %job.path, reason, message = failure.message, ?retry_in, "the source was lost");
+            info!(stream = %job.path, reason, why = failure.message, ?retry_in, "the source was lost");
         } else {
-            warn!(stream = %job.path, reason, message = failure.message, ?retry_in, "the source could not be had");
+            warn!(stream = %job.path, reason, why = failure.message, ?retry_in, "the source could not be had");
         }
         reporter.state.send_replace(State::Failed {
             reason: failure.reason,
