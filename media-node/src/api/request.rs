@@ -85,7 +85,8 @@ async fn run(surface: &'static str, request: Request, next: Next) -> Response {
     };
     let status = response.status();
     let elapsed_ms = start.elapsed().as_millis() as u64;
-    if status.is_server_error() {
+    // A probe's 503 is an answer, and comes every second.
+    if status.is_server_error() && surface != "health" {
         tracing::warn!(%method, path, status = status.as_u16(), elapsed_ms, "request failed");
     } else {
         tracing::debug!(%method, path, status = status.as_u16(), elapsed_ms, "request");

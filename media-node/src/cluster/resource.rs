@@ -5,6 +5,7 @@
 //! can't tell them apart. What is done about the resources is the supervisor's.
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
@@ -39,10 +40,23 @@ impl World {
 
     /// Waits until every store has been filled once. False if a feed ended before that.
     pub async fn ready(&self) -> bool {
-        self.cameras.wait_until_ready().await.is_ok()
-            && self.routes.wait_until_ready().await.is_ok()
-            && self.pools.wait_until_ready().await.is_ok()
-            && self.pods.wait_until_ready().await.is_ok()
+        // A store's own wait wakes one of those who wait, so each look here is a look and no more.
+        let mut news = self.news.clone();
+        loop {
+            news.borrow_and_update();
+            let looks = [
+                self.cameras.wait_until_ready().now_or_never(),
+                self.routes.wait_until_ready().now_or_never(),
+                self.pools.wait_until_ready().now_or_never(),
+                self.pods.wait_until_ready().now_or_never(),
+            ];
+            if looks.iter().all(|look| matches!(look, Some(Ok(())))) {
+                return true;
+            }
+            if looks.iter().any(|look| matches!(look, Some(Err(_)))) || news.changed().await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// The pool that counts: the oldest.
