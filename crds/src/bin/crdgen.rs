@@ -148,7 +148,8 @@ fn yaml_files() -> BTreeMap<String, String> {
 }
 
 /// The definitions as templates of a chart. Helm neither upgrades nor keeps what is in a chart's `crds` folder; as
-/// templates they are upgraded, and the annotation keeps them, and all objects of their kinds, when the release goes.
+/// templates they are upgraded, and the annotation keeps them, and all objects of their kinds, when the release goes. They
+/// are one for the whole cluster: the chart's values may leave them to another release.
 fn helm_files() -> BTreeMap<String, String> {
     schema::definitions()
         .into_iter()
@@ -158,7 +159,7 @@ fn helm_files() -> BTreeMap<String, String> {
             let text = schema::yaml(&definition).replace("{{", "{{ \"{{\" }}");
             (
                 format!("{}.yaml", definition.spec.names.plural),
-                format!("{HEADER}{text}"),
+                format!("{HEADER}{{{{- if .Values.crds.install }}}}\n{text}{{{{- end }}}}\n"),
             )
         })
         .collect()

@@ -209,8 +209,8 @@ async fn install(stage: &Stage) -> Result<()> {
         env::var_os("WEIR_TEST_CHART").map_or_else(|| setup::root().join("charts/weir"), PathBuf::from);
     let chart = chart.to_string_lossy();
     let (operator, media_node) = (
-        format!("operator.image={}", stage.images.operator),
-        format!("mediaPool.image={}", stage.images.media_node),
+        format!("images.operator={}", stage.images.operator),
+        format!("images.mediaNode={}", stage.images.media_node),
     );
     let out = stage
         .cluster
@@ -228,6 +228,9 @@ async fn install(stage: &Stage) -> Result<()> {
             &operator,
             "--set",
             &media_node,
+            // Tests make namespaces of their own, with a pool in each.
+            "--set",
+            "operator.allNamespaces=true",
         ])
         .await;
     if out.is_err() {
