@@ -223,11 +223,8 @@ impl ResourceWriter for Folder {
     }
 
     async fn notify(&self, target: &Target, notice: &Notice) -> Result<(), WriteError> {
-        if notice.warning {
-            warn!(object = %target, reason = notice.reason, note = notice.note, "event");
-        } else {
-            info!(object = %target, reason = notice.reason, note = notice.note, "event");
-        }
+        // What happened is in the log already, from where it happened.
+        debug!(object = %target, reason = notice.reason, note = notice.note, "event");
         Ok(())
     }
 
