@@ -21,8 +21,10 @@ pub struct Publisher {
     stream: Arc<Stream>,
     pending: Vec<(u64, AccessUnit)>,
     numbering: Option<Numbering>,
-    /// Audio alone: every access unit can be started at.
-    has_video: bool,
+    /// The track of pictures. Without one, every access unit can be started at.
+    video: Option<u8>,
+    /// Pictures before the first keyframe, which nobody can decode, are left out.
+    expects_keyframe: bool,
 }
 
 /// Gives segments their numbers.
@@ -62,13 +64,14 @@ impl Publisher {
             Segmentation::Own(target) => Some(Numbering::new(target)),
             Segmentation::Carried => None,
         };
-        let has_video = stream.tracks().video().is_some();
+        let video = stream.tracks().video().map(|(track, _)| track);
         Self {
             hub,
             stream,
             pending: Vec::new(),
             numbering,
-            has_video,
+            video,
+            expects_keyframe: true,
         }
     }
 
@@ -84,7 +87,7 @@ impl Publisher {
     /// New parameter sets, in force from the next access unit on. What is pending goes out first.
     pub fn set_tracks(&mut self, tracks: &Tracks) {
         self.flush();
-        self.has_video |= tracks.video().is_some();
+        self.video = tracks.video().map(|(track, _)| track).or(self.video);
         // A segment holds one set of parameters.
         if let Some(numbering) = &mut self.numbering {
             numbering.opened = None;
@@ -93,14 +96,21 @@ impl Publisher {
     }
 
     #[cfg(test)]
-    pub(super) fn set_has_video(&mut self, has_video: bool) {
-        self.has_video = has_video;
+    pub(super) fn set_video(&mut self, track: u8) {
+        self.video = Some(track);
     }
 
     /// Adds an access unit; viewers get it with the next [`Self::flush`].
     pub fn push(&mut self, mut unit: AccessUnit) {
-        if !self.has_video {
+        if self.video.is_none() {
             unit.keyframe = true;
+        }
+        if self.expects_keyframe {
+            let is_picture = self.video == Some(unit.track);
+            if is_picture && !unit.keyframe {
+                return;
+            }
+            self.expects_keyframe = !is_picture;
         }
         if let Some(numbering) = &mut self.numbering {
             unit.segment = numbering.number(&unit);

@@ -73,7 +73,7 @@ fn publish(hub: &Arc<Hub>, name: &str) -> Publisher {
         from,
         Segmentation::Own(Duration::from_secs(2)),
     );
-    publisher.set_has_video(true);
+    publisher.set_video(0);
     publisher
 }
 
@@ -111,6 +111,27 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_joined_between_keyframes_begins_with_the_next() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let (ours, mut theirs) = pair().await;
+    let seat = publisher
+        .stream()
+        .watch(KEY, || Box::new(Plain), Box::new(TcpSink::new(ours)), visitor());
+    tokio::spawn(async move { seat.run().await });
+    let sound = AccessUnit {
+        track: 1,
+        ..unit(0, false, "s,")
+    };
+    publisher.push(unit(0, false, "p0,"));
+    publisher.push(sound.clone());
+    publisher.push(unit(1, true, "K,"));
+    publisher.push(unit(2, false, "p1,"));
+    publisher.flush();
+    read(&mut theirs, "start:s,K,p1,").await;
 }
 
 #[tokio::test]
