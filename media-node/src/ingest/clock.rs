@@ -8,6 +8,9 @@ use weir_proto::rtp::dts::DtsEstimator;
 /// Sender reports may move a track once, by at least this, where sound and picture are visibly
 /// apart (ITU-R BT.1359: 45 ms early is noticed).
 const WORTH_MOVING_MICROS: i64 = 45_000;
+/// Reports that have tracks further apart than this can't be right. A source whose sound goes back by
+/// more has set its clock, and is followed.
+const MOST_APART_SECONDS: i64 = 10;
 
 /// One track's clock. Those of one session share a start, so that their timestamps compare.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(super) struct TrackClock {
     zero_micros: Option<i64>,
     moved: bool,
     decoding: DtsEstimator,
+    /// Where the last sound was placed, in ticks.
+    last_sound: Option<i64>,
 }
 
 impl TrackClock {
@@ -37,6 +42,7 @@ impl TrackClock {
             zero_micros: None,
             moved: false,
             decoding,
+            last_sound: None,
         }
     }
 
@@ -68,6 +74,18 @@ impl TrackClock {
             .map(|dts| Timestamp::new(dts, self.clock_rate))
     }
 
+    /// Whether a sound at `at` comes after the last one. After the track has been moved back, what is
+    /// in the place of sounds that were sent already is left out, so that time never goes back.
+    pub(super) fn sound_follows(&mut self, at: Timestamp) -> bool {
+        let set = MOST_APART_SECONDS * i64::from(self.clock_rate);
+        let overlaps = |last: i64| at.ticks() <= last && at.ticks() > last.saturating_sub(set);
+        if self.last_sound.is_some_and(overlaps) {
+            return false;
+        }
+        self.last_sound = Some(at.ticks());
+        true
+    }
+
     /// Notes a sender report: at `ntp` (RFC 3550: seconds since 1900, 32.32 bits) the track's
     /// timestamp was `elapsed`.
     pub(super) fn sender_report(&mut self, ntp: u64, elapsed: i64) {
@@ -86,7 +104,7 @@ impl TrackClock {
                 continue;
             };
             let apart = zero - first;
-            if apart.abs() >= WORTH_MOVING_MICROS {
+            if (WORTH_MOVING_MICROS..=MOST_APART_SECONDS * 1_000_000).contains(&apart.abs()) {
                 *offset += Timestamp::new(apart, 1_000_000).rescale(clock.clock_rate);
             }
             clock.moved = true;
@@ -121,6 +139,32 @@ mod tests {
         let (mut video, mut audio, now) = clocks();
         assert_eq!(video.stamp(900, now).as_millis(), 10);
         assert_eq!(audio.stamp(80, now + Duration::from_millis(500)).as_millis(), 10);
+    }
+
+    #[test]
+    fn sound_that_is_moved_back_is_left_out_where_it_overlaps() {
+        let (mut video, mut audio, now) = clocks();
+        let heard = |audio: &mut TrackClock, elapsed: i64| {
+            let at = audio.stamp(elapsed, now);
+            audio.sound_follows(at).then(|| at.as_millis())
+        };
+        video.stamp(0, now);
+        assert_eq!(heard(&mut audio, 0), Some(0));
+        assert_eq!(heard(&mut audio, 800), Some(100));
+        video.sender_report(1000 << 32, 0);
+        audio.sender_report((1000 << 32) - (1 << 32) / 10, 0);
+        TrackClock::align([&mut video, &mut audio].into_iter());
+        assert_eq!(
+            heard(&mut audio, 1600),
+            None,
+            "it belongs at 100 ms, where there is sound"
+        );
+        assert_eq!(heard(&mut audio, 2400), Some(200));
+        assert_eq!(
+            heard(&mut audio, -800_000),
+            Some(-100_100),
+            "the source's clock was set"
+        );
     }
 
     #[test]

@@ -265,7 +265,7 @@ impl RtspPull<'_> {
                 let Some(input) = inputs.get_mut(index).and_then(Option::as_mut) else {
                     return Ok(());
                 };
-                (index, false, Some(input.audio(&frame)))
+                (index, false, input.audio(&frame))
             }
             CodecItem::Rtcp(compound) => {
                 let index = compound.stream_id();
@@ -488,19 +488,22 @@ impl Input {
         (changed, Some(unit))
     }
 
-    fn audio(&mut self, frame: &retina::codec::AudioFrame) -> AccessUnit {
+    fn audio(&mut self, frame: &retina::codec::AudioFrame) -> Option<AccessUnit> {
         let pts = self
             .clock
             .stamp(frame.timestamp().elapsed(), frame.ctx().received());
+        if !self.clock.sound_follows(pts) {
+            return None;
+        }
         let data = Bytes::copy_from_slice(frame.data());
-        AccessUnit {
+        Some(AccessUnit {
             track: 0,
             pts,
             dts: pts,
             keyframe: false,
             segment: None,
             data,
-        }
+        })
     }
 }
 
