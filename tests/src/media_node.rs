@@ -338,17 +338,10 @@ impl Builder {
         command.arg("standalone");
         command.arg("--data").arg(folder.path().join("data"));
         command.arg("--manifests").arg(&manifests);
-        command.args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--http-port",
-            "0",
-            "--rtmp-port",
-            "0",
-        ]);
-        command.args(["--webrtc-port", "0"]);
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
+        for port in ["--http-port", "--rtmp-port", "--webrtc-port"] {
+            command.args([port, "0"]);
+        }
         if self.password {
             let file = folder.path().join("password");
             fs::write(&file, format!("{ADMIN_PASSWORD}\n"))?;

@@ -1,6 +1,12 @@
 //! The README's first command: one process, from its first line to Ctrl-C.
 
-use weir_tests::{Context, Result, ensure, eventually, media_node::MediaNode, player, wait::secs};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use weir_tests::{
+    Context, Result, ensure, eventually, media_node::MediaNode, player, process::Process, wait::secs,
+};
 
 #[tokio::test]
 async fn the_demo_plays_at_once() -> Result<()> {
@@ -42,7 +48,7 @@ async fn the_demo_plays_at_once() -> Result<()> {
     }
     let page = urls
         .iter()
-        .find(|u| u.ends_with('/'))
+        .find(|u| u.ends_with("/?play=demo"))
         .with_context(|| format!("no page in\n{log}"))?;
     let reply = reqwest::Client::builder()
         .no_proxy()
@@ -57,6 +63,60 @@ async fn the_demo_plays_at_once() -> Result<()> {
 
     let status = node.interrupt().await?;
     ensure!(status.success(), "Ctrl-C ended it with {status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_ends_while_all_kinds_of_viewers_watch() -> Result<()> {
+    let mut node = MediaNode::standalone().argument("--demo").start().await?;
+    node.until_ready("demo").await?;
+    let mut viewers = Vec::new();
+    for (url, options) in [
+        (node.rtsp("demo"), ["-rtsp_transport", "tcp"].as_slice()),
+        (node.rtsp("demo"), &["-rtsp_transport", "udp"]),
+        (node.http("/streams/demo.flv"), &[]),
+        (node.http("/streams/demo.m3u8"), &[]),
+    ] {
+        let mut command = tokio::process::Command::new("ffmpeg");
+        command.args(["-hide_banner", "-nostdin"]).args(options);
+        command.args(["-i", &url, "-f", "null", "-"]);
+        viewers.push(Process::start("viewer", &mut command)?);
+    }
+    let socket = tokio::spawn({
+        let url = node.ws("/streams/demo.flv");
+        async move { player::web_socket(&url, secs(60)).await }
+    });
+    // One that does not read what it gets, and one that has not asked for anything.
+    let mut deaf = TcpStream::connect(("127.0.0.1", node.port("http"))).await?;
+    deaf.write_all(b"GET /streams/demo.flv HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await?;
+    let mut mute = TcpStream::connect(("127.0.0.1", node.port("rtsp"))).await?;
+    for viewer in &viewers {
+        eventually(secs(30), "a viewer to play", async || {
+            let log = viewer.log();
+            ensure!(log.contains("Output #0"), "{log}");
+            Ok(())
+        })
+        .await?;
+    }
+    let viewing = node.camera("demo").await?["viewers"].as_u64();
+    ensure!(viewing >= Some(5), "{viewing:?} viewers are counted");
+
+    node.process().signal(rustix::process::Signal::INT)?;
+    let status = node.process().ended(secs(5)).await?;
+    ensure!(status.success(), "Ctrl-C ended it with {status}");
+    let log = node.log();
+    ensure!(
+        !log.contains("connections are cut"),
+        "some did not end by themselves:\n{log}"
+    );
+    // All were told: what they had open is closed.
+    ensure!(!socket.await??.is_empty(), "the WebSocket got nothing");
+    let mut rest = Vec::new();
+    tokio::time::timeout(secs(5), deaf.read_to_end(&mut rest))
+        .await
+        .ok();
+    ensure!(mute.read(&mut [0]).await.unwrap_or(0) == 0, "it is still there");
     Ok(())
 }
 

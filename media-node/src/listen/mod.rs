@@ -26,6 +26,9 @@ use tracing::{debug, info, warn};
 
 /// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1).
 const SNIFF_PATIENCE: Duration = Duration::from_secs(15);
+/// On shutdown, connections may take this long to end by themselves. What is watched has ended by then,
+/// and who does not take the rest now is not waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Takes RTSP connections: the socket, the bytes read from it so far, and the peer.
 pub type RtspHandler =
@@ -53,8 +56,7 @@ impl Limits {
     }
 }
 
-/// Serves a port until `stop`; connections that are open then go on until they end or their task
-/// is dropped.
+/// Serves a port until `stop`; connections that are open then have a moment to end.
 pub async fn serve(
     listener: TcpListener,
     offer: Offer,
@@ -85,7 +87,14 @@ pub async fn serve(
         let stop = stop.clone();
         tasks.spawn(async move {
             let _permit = permit;
-            handle(socket, peer, offer, stop).await;
+            let over = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            };
+            tokio::select! {
+                () = handle(socket, peer, offer, stop.clone()) => {}
+                () = over => debug!(%peer, "cut on shutdown"),
+            }
         });
     }
 }
