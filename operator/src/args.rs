@@ -75,8 +75,9 @@ pub struct Args {
     #[arg(long, env = "WEIR_HANDOVER_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(500..=60_000))]
     pub handover_ms: u32,
 
-    /// Which log lines are written, as in `info,weir_operator=debug`.
-    #[arg(long, env = "WEIR_LOG", default_value = "info")]
+    /// Which log lines are written, as in `info,weir_operator=debug`. By default the client is silent: whoever asked it says
+    /// what failed.
+    #[arg(long, env = "WEIR_LOG", default_value = "info,kube_client::client::builder=off")]
     pub log: String,
 
     /// How log lines are written.

@@ -403,8 +403,12 @@ fn conditions(
     failure: Option<&(Category, String)>,
 ) -> Vec<Wanted> {
     let mut problems = vec![];
-    let working = serving.nodes.iter().filter(|n| works(n.standing)).count() as u32;
-    for node in serving.nodes.iter().filter(|n| !works(n.standing)) {
+    let working = serving
+        .nodes
+        .iter()
+        .filter(|n| n.wanted && works(n.standing))
+        .count() as u32;
+    for node in serving.nodes.iter().filter(|n| n.wanted && !works(n.standing)) {
         let trouble = node
             .trouble
             .as_ref()
@@ -467,7 +471,10 @@ fn conditions(
             if said.is_empty() { nodes } else { said.clone() },
         )
     } else {
-        let message = format!("{working} nodes and {} gateways are ready", gateways.ready);
+        let message = format!(
+            "{working} of {} nodes and {} of {} gateways are ready",
+            serving.wanted, gateways.ready, gateways.wanted
+        );
         (true, reason::OK, message)
     };
     let mut notes = vec![];

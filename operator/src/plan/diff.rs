@@ -4,7 +4,7 @@ use std::fmt;
 
 use weir_crds::condition::reason;
 
-use super::{Cause, Plan, State};
+use super::{Cause, Plan, PoolPlan, Standing, State};
 use crate::snapshot::Snapshot;
 
 /// A change of one camera.
@@ -67,6 +67,10 @@ impl Plan {
                     (State::Placed | State::HandingOver | State::Queued(_), _) => return None,
                     _ => {
                         let (_, reason, message) = placement.condition()?;
+                        // Pods that are just starting are no news: what comes of them will be.
+                        if reason == reason::NO_READY_NODE && self.starts() {
+                            return None;
+                        }
                         if c.reason.as_deref() == Some(reason) && c.node == placement.node {
                             return None;
                         }
@@ -79,6 +83,15 @@ impl Plan {
                 })
             })
             .collect()
+    }
+}
+
+impl Plan {
+    fn starts(&self) -> bool {
+        self.pools.values().any(|p| match p {
+            PoolPlan::Serve(pool) => pool.nodes.iter().any(|n| n.standing == Standing::Unready),
+            PoolPlan::Refuse(_) => false,
+        })
     }
 }
 

@@ -56,7 +56,7 @@ impl Cause {
             Self::Cordoned => "its Kubernetes node is cordoned",
             Self::RollOut => "it gets a new version",
             Self::Spec => "the camera's spec rules it out",
-            Self::Balance => "it has far more cameras",
+            Self::Balance => "it has more cameras",
         }
     }
 
@@ -226,6 +226,7 @@ impl<'a> Nodes<'a> {
                 .map(|(n, standing)| NodePlan {
                     name: n.name.clone(),
                     standing: *standing,
+                    wanted: self.is_wanted(n),
                     cameras: on.get(n.name.as_str()).copied().unwrap_or(0),
                     trouble: n.trouble.clone(),
                 })

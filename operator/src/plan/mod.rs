@@ -97,6 +97,8 @@ pub struct NodePlan {
     pub name: String,
     /// How it stands.
     pub standing: Standing,
+    /// Whether the pool is to have it; what it has beyond that goes.
+    pub wanted: bool,
     /// Cameras that are placed on it.
     pub cameras: usize,
     /// Why its container does not run.

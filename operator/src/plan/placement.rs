@@ -364,7 +364,7 @@ impl<'a> Choice<'a, '_> {
         self.count(&to.name);
         // Without media at the former node there is nothing to carry on.
         let handover =
-            camera.media != Media::None && self.nodes.get(from).is_some_and(|(node, _)| node.running);
+            camera.media == Media::Live && self.nodes.get(from).is_some_and(|(node, _)| node.running);
         let state = State::Moved {
             from: from.to_owned(),
             cause,
@@ -451,30 +451,31 @@ fn sentence(names: &[String]) -> String {
 /// Most cameras that one plan moves for balance alone.
 const BALANCE_AT_ONCE: usize = 4;
 
-/// Moves some cameras from the node with the most to the one with the fewest when the difference is gross, as it is after
-/// a roll-out or when the pool has grown. Small differences stay: a move costs more than they do.
+/// Moves some cameras from the node with the most to the one with the fewest. One that carries media moves only when the
+/// difference is gross, as it is after a roll-out or when the pool has grown: a move costs more than a small difference
+/// does. One that does not, as all of a pool that starts, moves for any difference.
 fn balance(world: &Snapshot, choice: &mut Choice, plan: &mut BTreeMap<String, Placement>) {
     let mut moved: BTreeSet<&str> = BTreeSet::new();
     while moved.len() < BALANCE_AT_ONCE {
-        let by_load = |n: &&Node| (choice.load.get(n.name.as_str()).copied(), n.ordinal);
-        let (Some(fullest), Some(emptiest)) = (
-            choice.nodes.usable().max_by_key(by_load),
-            choice.nodes.usable().min_by_key(by_load),
-        ) else {
+        let load = |n: &Node| choice.load.get(n.name.as_str()).copied().unwrap_or(0);
+        let by_load = |n: &&Node| (load(n), n.ordinal);
+        let fullest = choice.nodes.usable().max_by_key(by_load);
+        let emptiest = choice.nodes.usable().min_by_key(by_load);
+        let (Some(fullest), Some(emptiest)) = (fullest, emptiest) else {
             return;
         };
-        let load = |n: &Node| choice.load.get(n.name.as_str()).copied().unwrap_or(0);
-        if load(fullest) <= 2 * load(emptiest) + 4 {
-            return;
-        }
+        let (most, fewest) = (load(fullest), load(emptiest));
         let candidate = world.cameras.iter().find(|c| {
-            c.node.as_deref() == Some(&fullest.name)
-                && !c.deleting
+            let gain = if c.media == Media::Live {
+                most > 2 * fewest + 4
+            } else {
+                most > fewest + 1
+            };
+            let stays = |p: &Placement| p.state == State::Placed && p.epoch == c.epoch;
+            gain && c.node.as_deref() == Some(&fullest.name)
                 && !moved.contains(c.name.as_str())
                 && fits(c, emptiest)
-                && plan
-                    .get(&c.name)
-                    .is_some_and(|p| p.state == State::Placed && p.epoch == c.epoch)
+                && plan.get(&c.name).is_some_and(stays)
         });
         let Some(camera) = candidate else { return };
         moved.insert(&camera.name);
@@ -482,7 +483,7 @@ fn balance(world: &Snapshot, choice: &mut Choice, plan: &mut BTreeMap<String, Pl
             *load -= 1;
         }
         choice.count(&emptiest.name);
-        let handover = camera.media != Media::None;
+        let handover = camera.media == Media::Live;
         let state = State::Moved {
             from: fullest.name.clone(),
             cause: Cause::Balance,

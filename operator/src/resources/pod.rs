@@ -1,5 +1,7 @@
 //! The pod template that nodes and gateways share: one container, no rights, a folder to write to, the pool's secrets.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Input, names, names::Component, pool_name, unless_empty};
@@ -94,7 +96,7 @@ pub(super) fn template(input: &Input, component: Component, data: &Value) -> Val
                     Component::Gateway => json!({"preStop": {"sleep": {"seconds": ENDPOINTS_SECONDS}}}),
                 },
                 "resources": {
-                    "requests": unless_empty(&resources.requests),
+                    "requests": requests(&resources.requests),
                     "limits": unless_empty(&resources.limits),
                 },
                 "securityContext": {
@@ -112,6 +114,14 @@ pub(super) fn template(input: &Input, component: Component, data: &Value) -> Val
 /// The image of the pool's pods.
 pub fn image<'a>(input: &Input<'a>) -> &'a str {
     input.pool.spec.image.as_deref().unwrap_or(&input.settings.image)
+}
+
+/// What is set aside for a pod. A spec that says nothing of a resource gets enough to start with: without any the pod
+/// would be the first to be ended when its Kubernetes node is full.
+fn requests(said: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let mut requests = BTreeMap::from([("cpu", "100m"), ("memory", "128Mi")]);
+    requests.extend(said.iter().map(|(resource, amount)| (resource.as_str(), amount.as_str())));
+    requests
 }
 
 fn args(input: &Input, component: Component) -> Value {

@@ -237,7 +237,12 @@ async fn follow<K>(
             Ok(event) => event,
             Err(error) => {
                 metrics::counter!(WATCH_ERRORS, "kind" => kind.clone()).increment(1);
-                tracing::warn!(kind, %error, "watch is begun anew");
+                // After a pause the API server no longer knows where a watch was: it is listed anew, and nothing is wrong.
+                if matches!(&error, watcher::Error::WatchError(status) if status.code == 410) {
+                    tracing::debug!(kind, %error, "watch is begun anew");
+                } else {
+                    tracing::warn!(kind, %error, "watch is begun anew");
+                }
                 continue;
             }
         };

@@ -7,6 +7,7 @@ fn node(name: &str, standing: Standing, trouble: Option<&str>) -> NodePlan {
     NodePlan {
         name: name.into(),
         standing,
+        wanted: true,
         cameras: 2,
         trouble: trouble.map(Into::into),
     }
@@ -60,7 +61,7 @@ fn a_pool_is_ready_when_all_of_it_is() {
     let with_database = json!({"database": {"secretName": "db"}});
     let (conditions, message) = said(with_database, &serving(nodes.clone()), &good(), None);
     assert_eq!(conditions, ["Accepted=true Accepted", "Ready=true Ok"]);
-    assert_eq!(message, "2 nodes and 1 gateways are ready");
+    assert_eq!(message, "2 of 2 nodes and 1 of 1 gateways are ready");
     let (conditions, _) = said(json!({}), &serving(nodes), &good(), None);
     assert_eq!(conditions[2], "Durable=false NoDatabase");
 }
@@ -141,4 +142,15 @@ fn many_problems_make_a_short_message() {
         .collect();
     let (_, message) = said(json!({}), &serving(nodes), &good(), None);
     assert!(message.ends_with("; and 6 more"), "{message}");
+}
+
+#[test]
+fn nodes_that_are_to_go_are_no_problem() {
+    let mut leaving = node("media-node-1", Standing::Leaving(Cause::Ending), None);
+    leaving.wanted = false;
+    let mut serving = serving(vec![node("media-node-0", Standing::Usable, None), leaving]);
+    serving.wanted = 1;
+    let (conditions, message) = said(json!({}), &serving, &good(), None);
+    assert!(conditions.contains(&"Ready=true Ok".into()));
+    assert_eq!(message, "1 of 1 nodes and 1 of 1 gateways are ready");
 }
