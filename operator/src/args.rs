@@ -77,7 +77,11 @@ pub struct Args {
 
     /// Which log lines are written, as in `info,weir_operator=debug`. By default the client is silent: whoever asked it says
     /// what failed.
-    #[arg(long, env = "WEIR_LOG", default_value = "info,kube_client::client::builder=off")]
+    #[arg(
+        long,
+        env = "WEIR_LOG",
+        default_value = "info,kube_client::client::builder=off"
+    )]
     pub log: String,
 
     /// How log lines are written.

@@ -1,8 +1,7 @@
 //! The pod template that nodes and gateways share: one container, no rights, a folder to write to, the pool's secrets.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
+use weir_crds::media_pool::Resources;
 
 use super::{Input, names, names::Component, pool_name, unless_empty};
 
@@ -81,7 +80,7 @@ pub(super) fn template(input: &Input, component: Component, data: &Value) -> Val
                 "image": image(input),
                 "imagePullPolicy": input.settings.image_pull_policy,
                 "args": args(input, component),
-                "env": env(input, storage_secret.is_some()),
+                "env": env(input, component, storage_secret.is_some()),
                 "ports": [
                     {"name": "rtsp", "containerPort": spec.ports.rtsp, "protocol": "TCP"},
                     {"name": "http", "containerPort": spec.ports.http, "protocol": "TCP"},
@@ -96,8 +95,8 @@ pub(super) fn template(input: &Input, component: Component, data: &Value) -> Val
                     Component::Gateway => json!({"preStop": {"sleep": {"seconds": ENDPOINTS_SECONDS}}}),
                 },
                 "resources": {
-                    "requests": requests(&resources.requests),
-                    "limits": unless_empty(&resources.limits),
+                    "requests": requests(resources),
+                    "limits": resources.requirements().limits,
                 },
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
@@ -117,11 +116,15 @@ pub fn image<'a>(input: &Input<'a>) -> &'a str {
 }
 
 /// What is set aside for a pod. A spec that says nothing of a resource gets enough to start with: without any the pod
-/// would be the first to be ended when its Kubernetes node is full.
-fn requests(said: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
-    let mut requests = BTreeMap::from([("cpu", "100m"), ("memory", "128Mi")]);
-    requests.extend(said.iter().map(|(resource, amount)| (resource.as_str(), amount.as_str())));
-    requests
+/// would be the first to be ended when its Kubernetes node is full. Where only a limit is said, Kubernetes sets that aside.
+fn requests(said: &Resources) -> Value {
+    let mut requests = json!(said.requirements().requests.unwrap_or_default());
+    for (resource, amount) in [("cpu", "100m"), ("memory", "128Mi")] {
+        if !said.requests.contains_key(resource) && !said.limits.contains_key(resource) {
+            requests[resource] = amount.into();
+        }
+    }
+    unless_empty(&requests)
 }
 
 fn args(input: &Input, component: Component) -> Value {
@@ -137,7 +140,7 @@ fn args(input: &Input, component: Component) -> Value {
     ])
 }
 
-fn env(input: &Input, storage: bool) -> Vec<Value> {
+fn env(input: &Input, component: Component, storage: bool) -> Vec<Value> {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let mut env = vec![
@@ -152,7 +155,10 @@ fn env(input: &Input, storage: bool) -> Vec<Value> {
     if storage {
         env.push(json!({"name": "WEIR_STORAGE_DIR", "value": STORAGE_DIR}));
     }
-    if let Some(database) = &input.pool.spec.database {
+    // Accounts are the gateways' alone.
+    if component == Component::Gateway
+        && let Some(database) = &input.pool.spec.database
+    {
         let key = json!({"name": database.secret_name, "key": "url"});
         env.push(json!({"name": "WEIR_DATABASE_URL", "valueFrom": {"secretKeyRef": key}}));
     }
