@@ -68,21 +68,19 @@ async fn run(
                 segment,
                 sessions,
             };
-            retry::keep(hub, job, reporter, pull).await;
+            retry::keep(job, reporter, pull).await;
         }
         Source::File { file, repeat } => {
             let played = FileLoop {
-                hub,
                 job,
                 file,
                 repeat: *repeat,
                 segment,
             };
-            retry::keep(hub, job, reporter, played).await;
+            retry::keep(job, reporter, played).await;
         }
         Source::Relay { address, secret } => {
             retry::keep(
-                hub,
                 job,
                 reporter,
                 Relay {

@@ -1,11 +1,10 @@
 //! Redialling: how long to wait between attempts, and what is told meanwhile.
 
-use super::{Job, Reason, Reporter, State};
-use crate::hub::Hub;
+use super::{Job, Reason, Reporter, Source, State};
 use rand::RngExt;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use weir_proto::media::Tracks;
 
 /// After the first failure.
@@ -82,7 +81,7 @@ pub(super) trait Attempt: Sync {
 }
 
 /// Attempts again and again, until the job is told to stop.
-pub(super) async fn keep(hub: &Hub, job: &Job, reporter: Reporter, source: impl Attempt) {
+pub(super) async fn keep(job: &Job, reporter: Reporter, source: impl Attempt) {
     let mut backoff = Backoff::new();
     loop {
         reporter.state.send_replace(State::Connecting);
@@ -102,6 +101,9 @@ pub(super) async fn keep(hub: &Hub, job: &Job, reporter: Reporter, source: impl 
         metrics::counter!("weir_ingest_failures_total", "reason" => reason).increment(1);
         if session.live_since.is_some() {
             info!(stream = %job.path, reason, why = failure.message, ?retry_in, "the source was lost");
+        } else if matches!(job.source, Source::Relay { .. }) {
+            // Every name that somebody asks a gateway for; whoever may bring it says what matters.
+            debug!(stream = %job.path, reason, why = failure.message, "no relay");
         } else {
             warn!(stream = %job.path, reason, why = failure.message, ?retry_in, "the source could not be had");
         }
@@ -110,7 +112,6 @@ pub(super) async fn keep(hub: &Hub, job: &Job, reporter: Reporter, source: impl 
             message: failure.message,
             retry_in,
         });
-        hub.refuse(&job.path);
         let Some(wait) = retry_in else { break };
         tokio::select! {
             () = reporter.stop.cancelled() => break,
