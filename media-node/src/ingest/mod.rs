@@ -72,6 +72,7 @@ async fn run(
         }
         Source::File { file, repeat } => {
             let played = FileLoop {
+                hub,
                 job,
                 file,
                 repeat: *repeat,
