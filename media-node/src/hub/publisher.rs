@@ -21,9 +21,10 @@ pub struct Publisher {
     stream: Arc<Stream>,
     pending: Vec<(u64, AccessUnit)>,
     numbering: Option<Numbering>,
-    /// The track of pictures. Without one, every access unit can be started at.
-    video: Option<u8>,
-    /// Pictures before the first keyframe, which nobody can decode, are left out.
+    /// Audio alone: every access unit can be started at.
+    has_video: bool,
+    /// What comes before the first keyframe is left out: nobody can decode the pictures, and sound that
+    /// begins earlier would make players wait.
     expects_keyframe: bool,
 }
 
@@ -64,13 +65,13 @@ impl Publisher {
             Segmentation::Own(target) => Some(Numbering::new(target)),
             Segmentation::Carried => None,
         };
-        let video = stream.tracks().video().map(|(track, _)| track);
+        let has_video = stream.tracks().video().is_some();
         Self {
             hub,
             stream,
             pending: Vec::new(),
             numbering,
-            video,
+            has_video,
             expects_keyframe: true,
         }
     }
@@ -87,7 +88,7 @@ impl Publisher {
     /// New parameter sets, in force from the next access unit on. What is pending goes out first.
     pub fn set_tracks(&mut self, tracks: &Tracks) {
         self.flush();
-        self.video = tracks.video().map(|(track, _)| track).or(self.video);
+        self.has_video |= tracks.video().is_some();
         // A segment holds one set of parameters.
         if let Some(numbering) = &mut self.numbering {
             numbering.opened = None;
@@ -96,22 +97,19 @@ impl Publisher {
     }
 
     #[cfg(test)]
-    pub(super) fn set_video(&mut self, track: u8) {
-        self.video = Some(track);
+    pub(super) fn set_has_video(&mut self, has_video: bool) {
+        self.has_video = has_video;
     }
 
     /// Adds an access unit; viewers get it with the next [`Self::flush`].
     pub fn push(&mut self, mut unit: AccessUnit) {
-        if self.video.is_none() {
+        if !self.has_video {
             unit.keyframe = true;
         }
-        if self.expects_keyframe {
-            let is_picture = self.video == Some(unit.track);
-            if is_picture && !unit.keyframe {
-                return;
-            }
-            self.expects_keyframe = !is_picture;
+        if self.expects_keyframe && !unit.keyframe {
+            return;
         }
+        self.expects_keyframe = false;
         if let Some(numbering) = &mut self.numbering {
             unit.segment = numbering.number(&unit);
         }

@@ -73,7 +73,7 @@ fn publish(hub: &Arc<Hub>, name: &str) -> Publisher {
         from,
         Segmentation::Own(Duration::from_secs(2)),
     );
-    publisher.set_video(0);
+    publisher.set_has_video(true);
     publisher
 }
 
@@ -129,9 +129,10 @@ async fn a_stream_that_is_joined_between_keyframes_begins_with_the_next() {
     publisher.push(unit(0, false, "p0,"));
     publisher.push(sound.clone());
     publisher.push(unit(1, true, "K,"));
+    publisher.push(sound);
     publisher.push(unit(2, false, "p1,"));
     publisher.flush();
-    read(&mut theirs, "start:s,K,p1,").await;
+    read(&mut theirs, "start:K,s,p1,").await;
 }
 
 #[tokio::test]
