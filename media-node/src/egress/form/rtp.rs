@@ -85,8 +85,10 @@ pub struct RtpForm {
     layout: Layout,
     senders: Vec<Sender>,
     session: u64,
-    /// Wall-clock time of the stream's origin: the earliest that any access unit's arrival allows.
+    /// Wall-clock time of the stream's origin: the earliest that any access unit's arrival allows. It
+    /// stays once a report has told it, or receivers would see time jump.
     origin: Option<Duration>,
+    origin_is_told: bool,
     reported: Instant,
 }
 
@@ -104,6 +106,7 @@ impl RtpForm {
             senders: Vec::new(),
             session,
             origin: None,
+            origin_is_told: false,
             reported: Instant::now(),
         };
         form.set_tracks(tracks);
@@ -126,8 +129,9 @@ impl RtpForm {
     }
 
     /// Tells receivers how the tracks' timestamps lie to one wall clock.
-    fn reports(&self, out: &mut Packed) {
+    fn reports(&mut self, out: &mut Packed) {
         let Some(origin) = self.origin else { return };
+        self.origin_is_told = true;
         let now = wall();
         for (index, sender) in self.senders.iter().enumerate() {
             let index = index as u8;
@@ -187,9 +191,11 @@ impl Form for RtpForm {
         let Some(sender) = self.senders.get_mut(usize::from(unit.track)) else {
             return;
         };
-        let since_origin = Duration::from_micros(unit.dts.as_micros().max(0) as u64);
-        let origin = wall().saturating_sub(since_origin);
-        self.origin = Some(self.origin.map_or(origin, |known| known.min(origin)));
+        if !self.origin_is_told {
+            let since_origin = Duration::from_micros(unit.dts.as_micros().max(0) as u64);
+            let origin = wall().saturating_sub(since_origin);
+            self.origin = Some(self.origin.map_or(origin, |known| known.min(origin)));
+        }
         let (start, first_end) = (out.buffer.len(), out.ends.len());
         sender
             .packetizer
@@ -210,5 +216,53 @@ impl Form for RtpForm {
     fn tracks_changed(&mut self, tracks: &Tracks, _: &mut Packed) {
         // Parameter sets go in band, before each keyframe.
         self.set_tracks(tracks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_proto::media::codec::g711::{Law, Parameters};
+    use weir_proto::media::{CodecParameters, Track};
+    use weir_proto::rtcp::{self, Packet};
+
+    #[test]
+    fn reports_of_one_form_never_contradict_each_other() {
+        let codec = CodecParameters::G711(Parameters {
+            law: Law::A,
+            channels: 1,
+        });
+        let tracks = Tracks::new([Track {
+            codec,
+            clock_rate: 8000,
+        }]);
+        let mut form = RtpForm::new(&tracks, 1, Layout::Datagrams);
+        let mut out = Packed::default();
+        // The second arrives 10 s before its time, as when a source's clock runs fast.
+        let mut told = [0, 10_000].map(|ms| {
+            let at = Timestamp::from_millis(ms);
+            let unit = AccessUnit {
+                track: 0,
+                pts: at,
+                dts: at,
+                keyframe: true,
+                segment: None,
+                data: vec![0; 160].into(),
+            };
+            form.unit(&tracks, &unit, &mut out);
+            out.buffer.clear();
+            form.start(&tracks, &mut out);
+            match rtcp::parse(&out.buffer).expect("our own report").remove(0) {
+                Packet::SenderReport(report, _) => report,
+                other => panic!("{other:?}"),
+            }
+        });
+        let [first, second] = &mut told;
+        let micros = ((second.ntp.0 - first.ntp.0) as u128 * 1_000_000) >> 32;
+        let ticks = i128::from(second.rtp_timestamp.wrapping_sub(first.rtp_timestamp));
+        assert!(
+            (ticks - micros as i128 * 8000 / 1_000_000).abs() <= 1,
+            "{first:?}, {second:?}"
+        );
     }
 }
