@@ -71,6 +71,77 @@ async fn http_flv() -> Result<()> {
     Ok(())
 }
 
+/// The tags of an FLV file: type, time in milliseconds, content.
+fn tags(flv: &[u8]) -> Result<Vec<(u8, u32, &[u8])>> {
+    ensure!(flv.starts_with(b"FLV\x01"), "no FLV");
+    let mut rest = flv.get(13..).context("a header")?;
+    let mut tags = Vec::new();
+    // The last may be cut off.
+    while let Some(head) = rest.get(..11) {
+        let length = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
+        let time = u32::from_be_bytes([head[7], head[4], head[5], head[6]]);
+        let Some(content) = rest.get(11..11 + length) else {
+            break;
+        };
+        let Some(back) = rest.get(11 + length..15 + length) else {
+            break;
+        };
+        ensure!(
+            back == (11 + length as u32).to_be_bytes(),
+            "a tag tells another length behind it"
+        );
+        tags.push((head[0], time, content));
+        rest = &rest[15 + length..];
+    }
+    Ok(tags)
+}
+
+/// ffmpeg of Debian 12 knows no H.265 in FLV, so the bytes are looked at: codec 12, as in players of web pages.
+#[tokio::test]
+async fn flv_of_h265() -> Result<()> {
+    let node = node().await?;
+    let flv = player::web_socket(&node.ws("/streams/h265.flv"), secs(3))
+        .await?
+        .concat();
+    let tags = tags(&flv)?;
+    let pictures: Vec<_> = tags.iter().filter(|t| t.0 == 9).collect();
+    ensure!(pictures.len() > 60, "{} pictures in 3 s", pictures.len());
+    // A keyframe of codec 12 that is a configuration record (ISO/IEC 14496-15 section 8.3.3), then one with pictures.
+    let record = pictures[0].2;
+    ensure!(
+        record.starts_with(&[0x1c, 0, 0, 0, 0, 1]),
+        "{:x?}",
+        &record[..record.len().min(16)]
+    );
+    ensure!(
+        pictures[1].2.starts_with(&[0x1c, 1]),
+        "the first picture is no keyframe"
+    );
+    for picture in &pictures[1..] {
+        ensure!(
+            picture.2[0] & 0x0f == 12 && picture.2[1] == 1,
+            "{:x?}",
+            &picture.2[..5]
+        );
+        // NAL units behind their lengths fill it.
+        let mut units = &picture.2[5..];
+        while let Some((length, rest)) = units.split_first_chunk() {
+            let length = u32::from_be_bytes(*length) as usize;
+            ensure!(length <= rest.len(), "a NAL unit is longer than its tag");
+            units = &rest[length..];
+        }
+        ensure!(units.is_empty(), "{} bytes are left", units.len());
+    }
+    let sound: Vec<_> = tags.iter().filter(|t| t.0 == 8).collect();
+    ensure!(sound.len() > 60, "{} tags of sound in 3 s", sound.len());
+    for kind in [pictures, sound] {
+        for pair in kind.windows(2) {
+            ensure!(pair[1].1 >= pair[0].1, "{} after {}", pair[1].1, pair[0].1);
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn web_socket_flv() -> Result<()> {
     let node = node().await?;
