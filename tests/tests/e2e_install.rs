@@ -56,7 +56,7 @@ async fn it_is_up_and_tells_what_comes_next() -> Result<()> {
 #[tokio::test]
 async fn helm_test_plays_a_stream() -> Result<()> {
     let out = Cluster::connect()?
-        .helm(&["test", RELEASE, "-n", RELEASE, "--logs", "--timeout", "120s"])
+        .helm(&["test", RELEASE, "-n", RELEASE, "--timeout", "120s"])
         .await?;
     ensure!(out.contains("Succeeded"), "{out}");
     Ok(())
