@@ -9,6 +9,7 @@ pub mod fmp4;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod hls;
+pub mod http;
 pub mod media;
 pub mod mp4;
 pub mod mpegts;

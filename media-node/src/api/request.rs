@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
 use tracing::Instrument;
+use weir_proto::http::clean_path;
 
 /// Longest body of a request, in bytes.
 pub(super) const BODY: usize = 64 * 1024;
@@ -135,61 +136,9 @@ fn clean_uri(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A final slash stays. Percent-encoding stays too, save that of slashes.
-fn clean_path(path: &str) -> Option<String> {
-    if !path.starts_with('/') {
-        // `OPTIONS *`.
-        return None;
-    }
-    let slashes = path.replace("%2F", "/").replace("%2f", "/");
-    let mut segments: Vec<&str> = Vec::new();
-    let mut rest = slashes.split('/').peekable();
-    while let Some(segment) = rest.next() {
-        match segment.replace("%2E", ".").replace("%2e", ".").as_str() {
-            "" | "." => {}
-            ".." => {
-                segments.pop();
-            }
-            _ => {
-                segments.push(segment);
-                continue;
-            }
-        }
-        // `/a/` and `/a/.` are folders.
-        if rest.peek().is_none() && !segments.is_empty() {
-            segments.push("");
-        }
-    }
-    let clean = format!("/{}", segments.join("/"));
-    (clean != path).then_some(clean)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{clean_path, clean_uri, parameter};
-
-    #[test]
-    fn paths_become_clean() {
-        for (path, clean) in [
-            ("//api///v1/server", "/api/v1/server"),
-            ("/api/./v1/../v1/server", "/api/v1/server"),
-            ("/api%2Fv1%2fserver", "/api/v1/server"),
-            ("/../../etc/passwd", "/etc/passwd"),
-            ("/a/%2E%2e/b", "/b"),
-            ("/a//", "/a/"),
-            ("/a/b/..", "/a/"),
-            ("/a/.", "/a/"),
-            ("//", "/"),
-            ("/..", "/"),
-            ("/a%20b//c", "/a%20b/c"),
-        ] {
-            assert_eq!(clean_path(path).as_deref(), Some(clean), "{path}");
-            assert_eq!(clean_path(clean), None, "{clean}");
-        }
-        for path in ["/", "/a", "/a/", "/a/b.flv", "*", "/a..b/...", "/%20"] {
-            assert_eq!(clean_path(path), None, "{path}");
-        }
-    }
+    use super::{clean_uri, parameter};
 
     #[test]
     fn the_query_stays() {

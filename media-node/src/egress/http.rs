@@ -11,6 +11,7 @@ use axum::routing::any;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use std::sync::Arc;
+use weir_proto::http::split_extension;
 use weir_proto::media::StreamPath;
 
 /// What these routes need.
@@ -92,12 +93,6 @@ async fn dispatch(
     }
 }
 
-/// `room/door.flv` to `room/door` and `flv`.
-fn split_extension(rest: &str) -> Option<(&str, &str)> {
-    let (stem, extension) = rest.rsplit_once('.')?;
-    (!stem.is_empty() && !extension.contains('/')).then_some((stem, extension))
-}
-
 /// Old Flash players ask for it under any path.
 fn crossdomain() -> Response {
     let body = concat!(
@@ -115,18 +110,4 @@ pub(super) async fn admit(
 ) -> Result<Arc<crate::hub::Stream>, Refusal> {
     let path = StreamPath::parse(stem).ok_or(Refusal::NotFound)?;
     viewing.admit(caller, &path).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_extension;
-
-    #[test]
-    fn the_last_dot_of_the_last_segment_counts() {
-        assert_eq!(split_extension("a/b.flv"), Some(("a/b", "flv")));
-        assert_eq!(split_extension("cam.main.flv"), Some(("cam.main", "flv")));
-        for none in ["a/b", ".flv", "a.b/c", ""] {
-            assert_eq!(split_extension(none), None, "{none}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ pub mod rtsp;
 mod sniff;
 
 pub use http::{Connection, HttpIo};
-pub use sniff::{Protocol, sniff};
+use sniff::sniff;
 
 use axum::Router;
 use bytes::BytesMut;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
+use weir_proto::http::Protocol;
 
 /// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1).
 const SNIFF_PATIENCE: Duration = Duration::from_secs(15);

@@ -7,11 +7,13 @@
 
 mod codec;
 mod flv;
+mod http;
 mod mp4;
 mod relay;
 mod rtp;
 mod rtsp;
 mod sdp;
+mod websocket;
 
 /// A target and its body.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "h265_sps",
         body: codec::h265_sps,
+    },
+    Target {
+        name: "http_request",
+        body: http::http_request,
     },
     Target {
         name: "mp4_index",
@@ -86,6 +92,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "sdp",
         body: sdp::sdp,
+    },
+    Target {
+        name: "websocket",
+        body: websocket::websocket,
     },
 ];
 
