@@ -1,5 +1,6 @@
 //! The command line; every option is also an environment variable.
 
+use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +14,11 @@ pub struct Args {
     /// How log lines look, on standard error.
     #[arg(long, global = true, env = "WEIR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// What a variable of a switch may say: `1`, `true`, `yes`, `on`, or their opposites.
+fn yes_or_no() -> BoolishValueParser {
+    BoolishValueParser::new()
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,10 +87,10 @@ pub struct Standalone {
     #[arg(long, env = "WEIR_ADMIN_PASSWORD_FILE")]
     pub admin_password_file: Option<PathBuf>,
     /// Lets everybody watch without credentials.
-    #[arg(long, env = "WEIR_ANONYMOUS_VIEW")]
+    #[arg(long, env = "WEIR_ANONYMOUS_VIEW", value_parser = yes_or_no())]
     pub anonymous_view: bool,
     /// Adds a camera that needs no hardware, under the path `demo`.
-    #[arg(long, env = "WEIR_DEMO")]
+    #[arg(long, env = "WEIR_DEMO", value_parser = yes_or_no())]
     pub demo: bool,
 }
 
@@ -107,7 +113,7 @@ pub struct Pod {
     #[arg(long, env = "WEIR_DATA", default_value = "/var/lib/weir")]
     pub data: PathBuf,
     /// Lets everybody watch without credentials.
-    #[arg(long, env = "WEIR_ANONYMOUS_VIEW")]
+    #[arg(long, env = "WEIR_ANONYMOUS_VIEW", value_parser = yes_or_no())]
     pub anonymous_view: bool,
     /// Networks that no source may be dialled at, besides those that the pool's policy denies.
     #[arg(long, env = "WEIR_DENY_SOURCES", value_delimiter = ',')]
