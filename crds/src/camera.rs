@@ -45,7 +45,8 @@ use crate::{
     printcolumn(
         name = "Recording",
         type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Recording")].status"#
+        json_path = r#".status.conditions[?(@.type=="Recording")].status"#,
+        priority = 1
     ),
     printcolumn(name = "Path", type_ = "string", json_path = ".status.path", priority = 1),
     printcolumn(
