@@ -71,7 +71,7 @@ check-generated:
 check-layers:
     tests/check-layers
 
-# Licences, duplicate and banned crates, where crates come from.
+# Licences, banned crates, where crates come from.
 deny:
     cargo deny --all-features check bans licenses sources
 

@@ -147,6 +147,7 @@ fn env(input: &Input, component: Component, storage: bool) -> Vec<Value> {
         field("POD_NAME", "metadata.name"),
         field("POD_NAMESPACE", "metadata.namespace"),
         field("POD_IP", "status.podIP"),
+        json!({"name": "WEIR_LOG_FORMAT", "value": "json"}),
         json!({"name": "WEIR_POOL", "value": pool_name(input.pool)}),
         json!({"name": "WEIR_DATA", "value": DATA_DIR}),
         json!({"name": "WEIR_AUTH_DIR", "value": AUTH_DIR}),
