@@ -1,6 +1,7 @@
 //! Logs to standard error, and the recorder behind `/metrics`.
 
 use crate::args::LogFormat;
+use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -33,6 +34,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// When there is one already.
 pub fn metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
     let handle = PrometheusBuilder::new().install_recorder()?;
+    describe();
     let kept = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -41,4 +43,62 @@ pub fn metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildE
         }
     });
     Ok(handle)
+}
+
+/// The help text of each metric; docs/guide/operations.md has more about them.
+fn describe() {
+    for (name, text) in [
+        ("weir_cameras", "Cameras of this node, by state"),
+        ("weir_route_streams", "Streams that Routes have started here"),
+        ("weir_relays", "Streams that this gateway relays, by state"),
+        ("weir_viewers", "Viewers now, by protocol"),
+        (
+            "weir_manifest_problems",
+            "Documents in the folder of manifests that are wrong",
+        ),
+    ] {
+        describe_gauge!(name, text);
+    }
+    for (name, text) in [
+        ("weir_viewers_total", "Viewers that ever came, by protocol"),
+        ("weir_received_bytes_total", "Media that came in, by protocol"),
+        ("weir_sent_bytes_total", "Bytes sent to viewers, by form"),
+        (
+            "weir_skipped_pieces_total",
+            "Access units that viewers missed who were too slow",
+        ),
+        (
+            "weir_ingest_failures_total",
+            "Attempts at a source that failed or ended, by reason",
+        ),
+        (
+            "weir_ingest_lost_packets_total",
+            "RTP packets of pulled cameras that never came",
+        ),
+        (
+            "weir_ingest_bad_packets_total",
+            "Packets of publishers that could not be read",
+        ),
+        ("weir_jobs_started_total", "Ingests started by the supervisor"),
+        (
+            "weir_connections_refused_total",
+            "Connections turned away because too many are open",
+        ),
+        (
+            "weir_api_requests_total",
+            "Requests to the APIs, by surface and class of status",
+        ),
+        ("weir_status_writes_total", "Statuses written, by result"),
+        ("weir_events_total", "Kubernetes events, by what became of them"),
+        (
+            "weir_watch_failures_total",
+            "Watches of the API server that broke, by kind",
+        ),
+    ] {
+        describe_counter!(name, text);
+    }
+    describe_histogram!(
+        "weir_reconcile_seconds",
+        "Time to go over all objects after a change, by kind"
+    );
 }

@@ -95,6 +95,7 @@ pub(super) fn camera(
     let redial = !matches!(source, Source::File { repeat: false, .. });
     Ok(Plan::Dial(Job {
         path: path_of(camera)?,
+        camera: camera.metadata.name.clone(),
         source,
         audio: camera.spec.audio,
         redial,
@@ -110,6 +111,7 @@ pub(super) fn route(
 ) -> Result<Job, Refusal> {
     Ok(Job {
         path,
+        camera: None,
         source: Source::Rtsp {
             url: rtsp_url(&matched.upstream, reason::UNSUPPORTED_SCHEME)?,
             transport: Transport::Auto,

@@ -16,6 +16,8 @@ use weir_proto::media::{StreamPath, Tracks};
 pub struct Job {
     /// Where the stream is published.
     pub path: StreamPath,
+    /// Name of the Camera that asks for it, for logs; none for a Route's pull or a relay.
+    pub camera: Option<String>,
     pub source: Source,
     /// False: audio tracks are left out.
     pub audio: bool,
@@ -48,6 +50,20 @@ impl Source {
             Self::Rtsp { .. } => "rtsp",
             Self::File { .. } => "file",
             Self::Relay { .. } => "relay",
+        }
+    }
+
+    /// Whom we dial, `host:port`, for logs.
+    pub fn peer(&self) -> Option<String> {
+        match self {
+            Self::Rtsp { url, .. } => {
+                let port = url
+                    .port()
+                    .unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
+                url.host().map(|host| format!("{host}:{port}"))
+            }
+            Self::File { .. } => None,
+            Self::Relay { address, .. } => Some(address.clone()),
         }
     }
 }

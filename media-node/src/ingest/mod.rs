@@ -36,8 +36,13 @@ pub struct Ingest {
 impl Launch for Ingest {
     fn launch(&self, job: Job, reporter: Reporter) -> tokio::task::JoinHandle<()> {
         let (hub, policy, segment) = (self.hub.clone(), self.policy.clone(), self.segment);
-        let protocol = job.source.protocol();
-        let span = info_span!("ingest", stream = %job.path, protocol);
+        let span = info_span!(
+            "ingest",
+            camera = job.camera,
+            stream = %job.path,
+            protocol = job.source.protocol(),
+            peer = job.source.peer(),
+        );
         tokio::spawn(run(hub, policy, segment, job, reporter).instrument(span))
     }
 }

@@ -4,7 +4,7 @@ use crate::hub::{Hub, Provenance, Publisher, Segmentation, Stream};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::debug;
+use tracing::info;
 use weir_proto::media::{AccessUnit, CodecParameters, StreamPath, Track, TrackKind, Tracks};
 use weir_proto::rtcp;
 use weir_proto::rtp::{Depacketizer, Packet, Timeline};
@@ -14,6 +14,11 @@ use weir_proto::sdp::Description;
 /// any is given up.
 const MOST_BEFORE_PARAMETERS: usize = 500;
 
+/// Packets in a row of which none can be read; a publisher of such is given up.
+const MOST_UNREADABLE: u32 = 1000;
+/// Between two lines of the log about packets that could not be read.
+const TELL_UNREADABLE: Duration = Duration::from_secs(1);
+
 /// Why a publisher is turned away.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,6 +26,8 @@ pub enum Error {
     NothingCarried(String),
     #[error("no parameter sets came, neither in the SDP nor in band, so nobody could decode this")]
     NoParameters,
+    #[error("{MOST_UNREADABLE} packets in a row could not be read; the last: {0}")]
+    Unreadable(String),
 }
 
 /// Hears of streams that are published.
@@ -47,8 +54,17 @@ pub struct Publication {
     inputs: Vec<Option<Input>>,
     publisher: Option<Publisher>,
     waiting: usize,
+    unreadable: Unreadable,
     timeline: Timeline,
     began: Instant,
+}
+
+/// Packets that could not be read.
+#[derive(Default)]
+struct Unreadable {
+    in_a_row: u32,
+    untold: u32,
+    told: Option<Instant>,
 }
 
 struct Input {
@@ -109,6 +125,7 @@ impl Publishing {
             inputs,
             publisher: None,
             waiting: 0,
+            unreadable: Unreadable::default(),
             timeline,
             began,
         }
@@ -130,9 +147,25 @@ impl Publication {
         };
         let pushed = Packet::parse(data).map_err(|e| e.to_string());
         let pushed = pushed.and_then(|packet| input.depacketizer.push(&packet).map_err(|e| e.to_string()));
-        if let Err(error) = pushed {
-            metrics::counter!("weir_ingest_bad_packets_total").increment(1);
-            debug!(stream = %self.path, error, "a packet was skipped");
+        match pushed {
+            Ok(()) => self.unreadable.in_a_row = 0,
+            Err(error) => {
+                metrics::counter!("weir_ingest_bad_packets_total").increment(1);
+                self.unreadable.in_a_row += 1;
+                self.unreadable.untold += 1;
+                if self.unreadable.in_a_row >= MOST_UNREADABLE {
+                    return Err(Error::Unreadable(error));
+                }
+                if self
+                    .unreadable
+                    .told
+                    .is_none_or(|told| told.elapsed() >= TELL_UNREADABLE)
+                {
+                    let packets = std::mem::take(&mut self.unreadable.untold);
+                    self.unreadable.told = Some(Instant::now());
+                    info!(packets, error, "packets could not be read and are left out");
+                }
+            }
         }
         while let Some(unit) = self.inputs[usize::from(index)]
             .as_mut()

@@ -231,6 +231,7 @@ impl Relays {
     fn begin(&mut self, path: &StreamPath, owner: Owner) -> (Work, Owner) {
         let job = Job {
             path: path.clone(),
+            camera: None,
             source: Source::Relay {
                 address: owner.address.clone(),
                 secret: self.settings.secret.clone(),
