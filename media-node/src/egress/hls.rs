@@ -7,7 +7,7 @@
 //! back, the same playlist goes on, with a discontinuity.
 
 use super::http::{Streams, admit};
-use super::viewing::Counted;
+use super::viewing::{Counted, viewer_span};
 use super::{Refusal, Viewing};
 use crate::auth::Caller;
 use crate::hub::{Event, Hub, Stream, Subscriber};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug};
 use weir_proto::hls::{Form, InitVersion, Links, Playlist, Segment, Segmenter, Window};
 use weir_proto::media::{Codec, StreamPath, Timestamp, Tracks};
 
@@ -89,7 +89,7 @@ impl Hls {
             requested: Mutex::new(Instant::now()),
         });
         entries.insert(path.clone(), entry.clone());
-        let span = info_span!("egress", stream = %path, protocol = "hls");
+        let span = viewer_span(&path, "hls", None);
         let (hls, made, subscriber) = (self.clone(), entry.clone(), stream.subscribe());
         let making = async move {
             let _counted = Counted::new("hls");
@@ -331,11 +331,14 @@ pub(super) async fn resource(streams: &Streams, caller: &Caller, stem: &str, ext
         (entry.segment(number, form).await, form.content_type())
     };
     match bytes {
-        Some(bytes) => (
-            [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))],
-            bytes,
-        )
-            .into_response(),
+        Some(bytes) => {
+            metrics::counter!("weir_sent_bytes_total", "form" => "hls").increment(bytes.len() as u64);
+            (
+                [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))],
+                bytes,
+            )
+                .into_response()
+        }
         None => Refusal::NotFound.into_response(),
     }
 }

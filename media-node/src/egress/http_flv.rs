@@ -2,7 +2,7 @@
 
 use super::direct_body::DirectBody;
 use super::form::flv::{FlvForm, Framing};
-use super::viewing::Counted;
+use super::viewing::{Counted, viewer_span};
 use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
 use crate::hub::{Form, TcpSink, Visitor};
@@ -10,7 +10,6 @@ use crate::listen::Connection;
 use ::http::{Method, Version, header};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use tracing::info_span;
 
 pub(super) async fn play(
     viewing: &Viewing,
@@ -39,7 +38,7 @@ pub(super) async fn play(
     } else {
         Framing::Bare
     };
-    let span = info_span!("egress", stream = %stream.path(), protocol = "http-flv", peer = %connection.peer);
+    let span = viewer_span(stream.path(), "http-flv", Some(connection.peer));
     let visitor = Visitor {
         protocol: "http-flv",
         detail: connection.peer.to_string(),

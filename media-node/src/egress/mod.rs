@@ -12,4 +12,4 @@ pub mod rtsp;
 mod viewing;
 mod ws_flv;
 
-pub use viewing::{Counted, Refusal, Viewing};
+pub use viewing::{Counted, Refusal, Viewing, viewer_span};

@@ -4,7 +4,7 @@
 //! [`super::form::relay`] packages, once for all edges.
 
 use super::form::relay::{KEY, RelayForm};
-use super::viewing::Counted;
+use super::viewing::{Counted, viewer_span};
 use super::{Refusal, Viewing};
 use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
 use crate::listen::HttpIo;
@@ -12,16 +12,17 @@ use crate::peer::UPGRADE;
 use ::http::{StatusCode, header};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::BytesMut;
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug};
 use weir_proto::media::StreamPath;
 use weir_proto::relay::Message;
 
@@ -59,8 +60,12 @@ async fn serve(State(viewing): State<Viewing>, Path(path): Path<String>, mut req
     if !is_upgrade {
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, UPGRADE)]).into_response();
     }
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0);
     let upgrade = hyper::upgrade::on(&mut request);
-    let span = info_span!("egress", stream = %path, protocol = "relay");
+    let span = viewer_span(&path, "relay", peer);
     let serving = async move {
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,

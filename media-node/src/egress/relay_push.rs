@@ -2,7 +2,7 @@
 
 use super::form::relay::{KEY, RelayForm};
 use super::relay::{keepalive, until_closed};
-use super::viewing::Counted;
+use super::viewing::{Counted, viewer_span};
 use crate::hub::{Departure, Form, Stream, TcpSink, Visitor};
 use crate::peer;
 use http::Method;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, info, warn};
 use weir_proto::Redacted;
 use weir_proto::media::StreamPath;
 
@@ -23,7 +23,7 @@ pub fn start(
     owner: impl Fn(&StreamPath) -> Option<String> + Send + 'static,
     secret: Redacted<String>,
 ) {
-    let span = info_span!("egress", stream = %stream.path(), protocol = "relay-push");
+    let span = viewer_span(stream.path(), "relay-push", None);
     let pushing = async move {
         while !stream.has_ended() {
             match owner(stream.path()) {

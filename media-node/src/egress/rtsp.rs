@@ -63,32 +63,32 @@ impl Transports {
         self.udp.push((track, ports));
     }
 
-    /// Seats the viewer. A session is either interleaved or UDP; the first track's delivery decides.
+    /// Seats the viewer. A session is either interleaved or UDP; the first track's delivery decides. None
+    /// when viewers of this stream have chosen too many different channels already.
     pub fn seat(
         &self,
         stream: &Arc<Stream>,
         setups: &[Setup],
         socket: &Arc<TcpStream>,
         peer: IpAddr,
-    ) -> Seat {
-        let is_udp = setups.iter().any(|s| matches!(s.delivery, Delivery::Udp { .. }));
+    ) -> Option<Seat> {
+        let is_udp = is_udp(setups);
         let (layout, sink): (Layout, Box<dyn Sink>) = if is_udp {
             (Layout::Datagrams, Box::new(self.datagrams(setups, peer)))
         } else {
             (interleaved(setups), Box::new(TcpSink::new(socket.clone())))
         };
+        if !stream.has_room_for(layout.key()) {
+            return None;
+        }
         let (tracks, session) = (stream.tracks(), stream.provenance().session);
         let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;
         let detail = if is_udp { "udp" } else { "tcp" }.to_owned();
-        stream.watch(
-            layout.key(),
-            form,
-            sink,
-            Visitor {
-                protocol: "rtsp",
-                detail,
-            },
-        )
+        let visitor = Visitor {
+            protocol: "rtsp",
+            detail,
+        };
+        Some(stream.watch(layout.key(), form, sink, visitor))
     }
 
     fn datagrams(&self, setups: &[Setup], peer: IpAddr) -> Datagrams {
@@ -112,6 +112,11 @@ impl Transports {
         }
         Datagrams { to }
     }
+}
+
+/// Whether media goes beside the RTSP connection.
+pub fn is_udp(setups: &[Setup]) -> bool {
+    setups.iter().any(|s| matches!(s.delivery, Delivery::Udp { .. }))
 }
 
 fn interleaved(setups: &[Setup]) -> Layout {

@@ -4,9 +4,11 @@ use crate::auth::{Action, Auth, Caller, Denied};
 use crate::hub::{Hub, Seat, SeatHandle, Stream};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{Span, debug};
+use tracing::{Span, debug, info_span};
 use weir_proto::media::StreamPath;
 
 /// Shared by all viewers of a process.
@@ -38,6 +40,12 @@ impl Viewing {
     }
 }
 
+/// The span of one viewer's life. `session` is the viewer's number at its stream, once it has a seat.
+pub fn viewer_span(stream: impl Display, protocol: &'static str, peer: Option<SocketAddr>) -> Span {
+    let peer = peer.map(tracing::field::display);
+    info_span!("egress", %stream, protocol, peer, session = tracing::field::Empty)
+}
+
 /// Counts a viewer while it lives, and at its end says what became of it, however the viewing ends.
 /// Protocols are few, so the label is bounded.
 pub struct Counted {
@@ -47,7 +55,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The current span is the viewer's.
+    /// The current span is the viewer's, as [`viewer_span`] makes it.
     pub fn new(protocol: &'static str) -> Self {
         metrics::gauge!("weir_viewers", "protocol" => protocol).increment(1.0);
         metrics::counter!("weir_viewers_total", "protocol" => protocol).increment(1);
@@ -61,6 +69,7 @@ impl Counted {
     /// The viewer has a seat, whose bytes count. Must outlive it by nothing: drop this first.
     #[must_use]
     pub fn seated(mut self, seat: &Seat) -> Self {
+        self.span.record("session", seat.number());
         self.seat = Some(seat.handle());
         self
     }
@@ -70,7 +79,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         metrics::gauge!("weir_viewers", "protocol" => self.protocol).decrement(1.0);
         if let Some(view) = self.seat.as_ref().and_then(SeatHandle::view) {
-            metrics::counter!("weir_sent_bytes_total", "protocol" => self.protocol).increment(view.bytes_out);
             debug!(parent: &self.span, bytes_out = view.bytes_out, skipped = view.skipped, "viewing is over");
         }
     }

@@ -1,7 +1,7 @@
 //! WebSocket-FLV: FLV tags in binary messages (ipchub contract, sections 7 and 8).
 
 use super::form::flv::{FlvForm, Framing};
-use super::viewing::Counted;
+use super::viewing::{Counted, viewer_span};
 use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
 use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
@@ -18,7 +18,7 @@ use sha1::{Digest, Sha1};
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug};
 use weir_proto::websocket::{self, Message, Reader};
 
 /// Appended to the client's key (RFC 6455 section 1.3).
@@ -70,7 +70,7 @@ pub(super) async fn play(
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(MAGIC).finalize());
     let upgrade = hyper::upgrade::on(&mut request);
     let path = stream.as_ref().map(|s| s.path().to_string()).unwrap_or_default();
-    let span = info_span!("egress", stream = path, protocol = "ws-flv", peer = %connection.peer);
+    let span = viewer_span(path, "ws-flv", Some(connection.peer));
     let serving = async move {
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,

@@ -23,6 +23,11 @@ pub trait Form: Send {
     /// The parameter sets have changed; what viewers that go on must be told.
     fn tracks_changed(&mut self, tracks: &Tracks, out: &mut Packed);
 
+    /// Whether a viewer that is too slow may miss pieces; otherwise its viewing ends.
+    fn may_skip(&self) -> bool {
+        true
+    }
+
     /// The stream has ended; what properly closes the form, such as a last chunk.
     fn end(&mut self, _out: &mut Packed) {}
 }
@@ -93,4 +98,27 @@ pub struct Piece {
     pub channel: u8,
     /// A viewer can start here.
     pub keyframe: bool,
+}
+
+impl Piece {
+    /// What goes between two pieces of the stream to one viewer alone.
+    pub(super) fn reply(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            ends: Box::default(),
+            channel: 0,
+            keyframe: false,
+        }
+    }
+
+    /// What is left of it without its first `taken` bytes, which end with a datagram if it has any.
+    pub(super) fn without(&self, taken: usize) -> Self {
+        let ends = self.ends.iter().filter(|&&end| end as usize > taken);
+        Self {
+            bytes: self.bytes.slice(taken..),
+            ends: ends.map(|end| end - taken as u32).collect(),
+            channel: self.channel,
+            keyframe: self.keyframe && taken == 0,
+        }
+    }
 }

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use weir_proto::media::AccessUnit;
 
-/// Access units kept from before the newest keyframe, so that a subscriber that wakes up a
-/// little late at a keyframe loses nothing.
+/// Access units kept from before the newest keyframe when no subscriber needs them.
 const TAIL: usize = 16;
+/// As long as all that is kept is as little as this, up to `LONG_TAIL` are kept: sound alone, where
+/// each access unit counts as a keyframe.
+const LITTLE_BYTES: usize = 48 << 10;
+const LONG_TAIL: usize = 128;
 /// A GOP larger than this is not kept: new viewers then wait for the next keyframe.
 const MOST_BYTES: usize = 32 << 20;
 const MOST_UNITS: usize = 8192;
@@ -18,6 +21,8 @@ pub(super) struct GopCache {
     first: u64,
     /// Number of the newest keyframe, while it is in `units`.
     keyframe: Option<u64>,
+    /// Number of the keyframe before that one.
+    former_keyframe: Option<u64>,
     bytes: usize,
 }
 
@@ -27,14 +32,25 @@ impl GopCache {
         self.first + self.units.len() as u64
     }
 
-    pub(super) fn push(&mut self, unit: AccessUnit) {
+    /// `needed` is the lowest number that a subscriber will ask for. What came since the keyframe
+    /// before the newest is kept for it, so that one who wakes up late at a keyframe loses nothing.
+    pub(super) fn push(&mut self, unit: AccessUnit, needed: Option<u64>) {
         if unit.keyframe {
-            self.keyframe = Some(self.head());
+            // Of a GOP that was closed, `close` has kept the number.
+            self.former_keyframe = self.keyframe.replace(self.head()).or(self.former_keyframe);
         }
         self.bytes += unit.data.len();
         self.units.push_back(unit);
-        let keep_from = self.keyframe.unwrap_or(self.head()).saturating_sub(TAIL as u64);
-        while self.first < keep_from || self.bytes > MOST_BYTES || self.units.len() > MOST_UNITS {
+        let start = self.start();
+        let mut keep_from = start.saturating_sub(TAIL as u64);
+        if let (Some(needed), Some(former)) = (needed, self.former_keyframe) {
+            keep_from = keep_from.min(needed.max(former));
+        }
+        let long_tail = start.saturating_sub(LONG_TAIL as u64);
+        while self.first < keep_from && (self.bytes > LITTLE_BYTES || self.first < long_tail)
+            || self.bytes > MOST_BYTES
+            || self.units.len() > MOST_UNITS
+        {
             self.drop_first();
         }
     }
@@ -77,19 +93,15 @@ impl GopCache {
             .map(|(i, u)| (self.first + i as u64, u))
     }
 
-    /// Forgets all units, as when the parameter sets change; numbers go on.
-    pub(super) fn clear(&mut self) {
-        self.first = self.head();
-        self.units.clear();
-        self.keyframe = None;
-        self.bytes = 0;
+    /// Nobody may start with what is here, as when the parameter sets change; who is reading may go on.
+    pub(super) fn close(&mut self) {
+        self.former_keyframe = self.keyframe.take().or(self.former_keyframe);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use weir_proto::media::Timestamp;
 
     fn unit(keyframe: bool, bytes: usize) -> AccessUnit {
@@ -108,7 +120,7 @@ mod tests {
     fn holds_the_gop_and_a_tail() {
         let mut cache = GopCache::default();
         for n in 0..100 {
-            cache.push(unit(n % 40 == 0, 10));
+            cache.push(unit(n % 40 == 0, 10_000), None);
         }
         assert_eq!(cache.start(), 80);
         assert_eq!(cache.first(), 80 - TAIL as u64);
@@ -124,24 +136,43 @@ mod tests {
     #[test]
     fn a_monstrous_gop_is_dropped_and_starts_at_the_next_keyframe() {
         let mut cache = GopCache::default();
-        cache.push(unit(true, 10));
+        cache.push(unit(true, 10), None);
         for _ in 0..40 {
-            cache.push(unit(false, 1 << 20));
+            cache.push(unit(false, 1 << 20), None);
         }
         assert_eq!(cache.start(), cache.head());
         assert!(cache.bytes <= MOST_BYTES);
-        cache.push(unit(true, 10));
+        cache.push(unit(true, 10), None);
         assert_eq!(cache.start(), cache.head() - 1);
     }
 
     #[test]
-    fn numbers_go_on_after_clear() {
+    fn what_a_subscriber_needs_is_kept_since_the_former_keyframe() {
         let mut cache = GopCache::default();
-        cache.push(AccessUnit {
-            data: Bytes::new(),
-            ..unit(true, 0)
-        });
-        cache.clear();
-        assert_eq!((cache.first(), cache.head(), cache.start()), (1, 1, 1));
+        for n in 0..100 {
+            cache.push(unit(n % 40 == 0, 10_000), Some(5));
+        }
+        assert_eq!(cache.first(), 40, "the keyframe before the newest");
+        cache.push(unit(false, 10_000), Some(90));
+        assert_eq!(cache.first(), 80 - TAIL as u64, "nobody needs it any more");
+    }
+
+    #[test]
+    fn sound_alone_is_kept_for_seconds() {
+        let mut cache = GopCache::default();
+        for _ in 0..1000 {
+            cache.push(unit(true, 300), None);
+        }
+        assert_eq!(cache.head() - 1 - cache.first(), LONG_TAIL as u64);
+    }
+
+    #[test]
+    fn nobody_starts_in_a_closed_gop() {
+        let mut cache = GopCache::default();
+        cache.push(unit(true, 10), None);
+        cache.push(unit(false, 10), None);
+        cache.close();
+        assert_eq!((cache.first(), cache.start(), cache.head()), (0, 2, 2));
+        assert!(cache.get(1).is_some(), "who reads may go on");
     }
 }

@@ -22,8 +22,13 @@ use weir_proto::media::{AccessUnit, Tracks};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Bytes a catching-up viewer takes from the ring at a time.
 const BATCH_BYTES: usize = 256 << 10;
-/// The ring keeps what came since the newest keyframe, and this much before it.
+/// The ring keeps what came since the newest keyframe, and this much before it. While a viewer is
+/// behind it keeps all that came since the keyframe before that one.
 const TAIL_PIECES: usize = 16;
+/// As long as all that is kept is as little as this, up to `LONG_TAIL` pieces are kept: sound alone,
+/// where each piece counts as a keyframe.
+const LITTLE_BYTES: usize = 48 << 10;
+const LONG_TAIL: usize = 128;
 /// More than this is never kept, whatever the distance of keyframes.
 const MOST_BYTES: usize = 32 << 20;
 /// Out-of-band bytes (replies) that may wait for a viewer that doesn't read them.
@@ -34,6 +39,8 @@ pub(super) struct Outlet {
     pub(super) key: FormKey,
     /// Seats taken; changed under the stream's lock alone.
     pub(super) seats: AtomicUsize,
+    /// Bytes to viewers in this form.
+    sent: metrics::Counter,
     state: Mutex<State>,
 }
 
@@ -47,8 +54,12 @@ struct State {
     first: u64,
     /// Number of the newest piece at which a viewer can start.
     keyframe: Option<u64>,
+    /// Number of the keyframe before that one.
+    former_keyframe: Option<u64>,
     bytes: usize,
     listed: Vec<Arc<Viewer>>,
+    /// Seats whose viewers are not listed.
+    behind: usize,
     ended: bool,
 }
 
@@ -89,8 +100,8 @@ pub struct View {
 
 /// Where a viewer goes on that has left the list.
 struct Fallen {
-    /// What is left of bytes that were cut off.
-    rest: Bytes,
+    /// The form's start, or what is left of a piece that was cut off.
+    rest: Vec<Piece>,
     /// Number of the piece after them.
     next: u64,
 }
@@ -102,6 +113,8 @@ pub enum Departure {
     Ended,
     #[error("the viewer took no data for {} s", PATIENCE.as_secs())]
     Stalled,
+    #[error("the viewer was too slow, and this form leaves nothing out")]
+    Behind,
     #[error("closed on request")]
     Closed,
     #[error("the viewer's connection broke")]
@@ -128,8 +141,10 @@ impl Outlet {
             pieces: VecDeque::new(),
             first: 0,
             keyframe: None,
+            former_keyframe: None,
             bytes: 0,
             listed: Vec::new(),
+            behind: 0,
             ended: false,
         };
         let (_, pieces) = state.packed.take();
@@ -137,6 +152,7 @@ impl Outlet {
             state.keep(piece);
         }
         Self {
+            sent: metrics::counter!("weir_sent_bytes_total", "form" => key.name),
             key,
             seats: AtomicUsize::new(0),
             state: Mutex::new(state),
@@ -153,23 +169,24 @@ impl Outlet {
                 state.next_unit = number + 1;
             }
         }
-        state.deliver();
+        state.deliver(&self.sent);
     }
 
     pub(super) fn tracks_changed(&self, tracks: &Tracks) {
         let mut state = self.state.lock();
         let state = &mut *state;
         // The old GOP needs the old parameter sets: nobody may start there any more.
-        state.keyframe = None;
+        // Who is behind goes on reading it.
+        state.former_keyframe = state.keyframe.take().or(state.former_keyframe);
         state.form.tracks_changed(tracks, &mut state.packed);
-        state.deliver();
+        state.deliver(&self.sent);
     }
 
     pub(super) fn end(&self) {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.form.end(&mut state.packed);
-        state.deliver();
+        state.deliver(&self.sent);
         state.ended = true;
         state.drop_all();
     }
@@ -182,15 +199,20 @@ impl State {
 
     fn keep(&mut self, piece: Piece) {
         if piece.keyframe {
-            self.keyframe = Some(self.head());
+            self.former_keyframe = self.keyframe.replace(self.head()).or(self.former_keyframe);
         }
         self.bytes += piece.bytes.len();
         self.pieces.push_back(piece);
-        let keep_from = self
-            .keyframe
-            .unwrap_or(self.head())
-            .saturating_sub(TAIL_PIECES as u64);
-        while self.first < keep_from || self.bytes > MOST_BYTES {
+        let start = self.keyframe.unwrap_or(self.head());
+        let mut keep_from = start.saturating_sub(TAIL_PIECES as u64);
+        // Who begins shortly before a keyframe gets all of the GOP that it began with.
+        if let Some(former) = self.former_keyframe.filter(|_| self.behind > 0) {
+            keep_from = keep_from.min(former);
+        }
+        let long_tail = start.saturating_sub(LONG_TAIL as u64);
+        while self.first < keep_from && (self.bytes > LITTLE_BYTES || self.first < long_tail)
+            || self.bytes > MOST_BYTES
+        {
             let Some(gone) = self.pieces.pop_front() else {
                 break;
             };
@@ -203,12 +225,14 @@ impl State {
     }
 
     /// Writes what is packed to all listed viewers, and keeps it.
-    fn deliver(&mut self) {
+    fn deliver(&mut self, total: &metrics::Counter) {
         let (round, pieces) = self.packed.take();
         if pieces.is_empty() {
             return;
         }
         let head = self.head();
+        let listed = self.listed.len();
+        let mut sent = 0;
         self.listed.retain(|viewer| {
             let taken = match viewer.sink.try_write(&round, &pieces) {
                 Ok(taken) => taken,
@@ -217,12 +241,15 @@ impl State {
                 Err(_) => 0,
             };
             viewer.bytes_out.fetch_add(taken as u64, Ordering::Relaxed);
+            sent += taken as u64;
             if taken == round.len() {
                 return true;
             }
             viewer.fall(Fallen::cut(&pieces, taken, head));
             false
         });
+        self.behind += listed - self.listed.len();
+        total.increment(sent);
         for piece in pieces {
             self.keep(piece);
         }
@@ -231,9 +258,10 @@ impl State {
     /// Sends all listed viewers to their own tasks, which will find out why.
     fn drop_all(&mut self) {
         let next = self.head();
+        self.behind += self.listed.len();
         for viewer in self.listed.drain(..) {
             viewer.fall(Fallen {
-                rest: Bytes::new(),
+                rest: Vec::new(),
                 next,
             });
         }
@@ -247,20 +275,20 @@ impl Fallen {
         for (piece, number) in pieces.iter().zip(first..) {
             if taken == 0 {
                 return Self {
-                    rest: Bytes::new(),
+                    rest: Vec::new(),
                     next: number,
                 };
             }
             if taken < piece.bytes.len() {
                 return Self {
-                    rest: piece.bytes.slice(taken..),
+                    rest: vec![piece.without(taken)],
                     next: number + 1,
                 };
             }
             taken -= piece.bytes.len();
         }
         Self {
-            rest: Bytes::new(),
+            rest: Vec::new(),
             next: first + pieces.len() as u64,
         }
     }
@@ -297,9 +325,10 @@ impl Seat {
             let state = &mut *state;
             // Packed aside: these bytes are this viewer's alone.
             let mut start = Packed::default();
+            state.behind += 1;
             state.form.start(&stream.tracks(), &mut start);
             Fallen {
-                rest: start.buffer.freeze(),
+                rest: start.take().1,
                 next: state.keyframe.unwrap_or(state.head()),
             }
         };
@@ -321,6 +350,11 @@ impl Seat {
             outlet,
             viewer,
         }
+    }
+
+    /// Counts the stream's viewers from 1.
+    pub fn number(&self) -> u32 {
+        self.viewer.number
     }
 
     pub fn handle(&self) -> SeatHandle {
@@ -348,8 +382,9 @@ impl Seat {
         let next = state.head();
         if let Some(at) = state.listed.iter().position(|v| Arc::ptr_eq(v, &self.viewer)) {
             let viewer = state.listed.swap_remove(at);
+            state.behind += 1;
             viewer.fall(Fallen {
-                rest: Bytes::new(),
+                rest: Vec::new(),
                 next,
             });
         }
@@ -376,19 +411,24 @@ impl Seat {
 
     /// Writes `fallen`'s rest and all that follows, then lists the viewer again.
     async fn catch_up(&self, fallen: Fallen) -> Result<(), Departure> {
-        self.write(&fallen.rest, &[]).await?;
         let mut next = fallen.next;
-        let mut batch = Vec::new();
+        let mut batch = fallen.rest;
+        for piece in batch.drain(..) {
+            self.write(piece).await?;
+        }
         loop {
             if self.viewer.closed.load(Ordering::Acquire) {
                 return Err(Departure::Closed);
             }
             while let Some(reply) = self.reply() {
-                self.write(&reply, &[]).await?;
+                self.write(Piece::reply(reply)).await?;
             }
             {
                 let mut state = self.outlet.state.lock();
                 if next < state.first {
+                    if !state.form.may_skip() {
+                        return Err(Departure::Behind);
+                    }
                     let start = state.keyframe.unwrap_or(state.head());
                     self.viewer.skipped.fetch_add(start - next, Ordering::Relaxed);
                     self.stream.count_skipped(start - next);
@@ -411,18 +451,15 @@ impl Seat {
                     // and be missed, because its sender then takes the viewer from the list.
                     if self.viewer.replies.lock().is_empty() {
                         state.listed.push(self.viewer.clone());
+                        state.behind -= 1;
                         return Ok(());
                     }
                     continue;
                 }
             }
             next += batch.len() as u64;
-            let pause = self.viewer.sink.burst_pause();
             for piece in batch.drain(..) {
-                self.write(&piece.bytes, std::slice::from_ref(&piece)).await?;
-                if !pause.is_zero() {
-                    tokio::time::sleep(pause).await;
-                }
+                self.write(piece).await?;
             }
         }
     }
@@ -431,15 +468,22 @@ impl Seat {
         self.viewer.replies.lock().pop_front()
     }
 
-    /// Writes all of `bytes`; as long as some bytes go out every now and then it may take long.
-    async fn write(&self, bytes: &[u8], pieces: &[Piece]) -> Result<(), Departure> {
-        let mut left = bytes;
-        while !left.is_empty() {
-            match self.viewer.sink.try_write(left, pieces) {
+    /// Writes all of a piece; as long as some bytes go out every now and then it may take long.
+    async fn write(&self, mut piece: Piece) -> Result<(), Departure> {
+        while !piece.bytes.is_empty() {
+            match self
+                .viewer
+                .sink
+                .try_write(&piece.bytes, std::slice::from_ref(&piece))
+            {
                 Ok(0) => return Err(Departure::Broken(io::ErrorKind::WriteZero.into())),
                 Ok(taken) => {
                     self.viewer.bytes_out.fetch_add(taken as u64, Ordering::Relaxed);
-                    left = &left[taken..];
+                    self.outlet.sent.increment(taken as u64);
+                    piece = piece.without(taken);
+                    if let Some(pause) = self.viewer.sink.pause() {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     let writable = std::future::poll_fn(|cx| self.viewer.sink.poll_writable(cx));
@@ -462,6 +506,8 @@ impl Drop for Seat {
         let mut state = self.outlet.state.lock();
         if let Some(at) = state.listed.iter().position(|v| Arc::ptr_eq(v, &self.viewer)) {
             state.listed.swap_remove(at);
+        } else {
+            state.behind -= 1;
         }
         drop(state);
         self.stream.viewer_left();

@@ -113,10 +113,7 @@ impl Publisher {
         if let Some(numbering) = &mut self.numbering {
             unit.segment = numbering.number(&unit);
         }
-        let mut inner = self.stream.lock();
-        let number = inner.cache.head();
-        inner.cache.push(unit.clone());
-        drop(inner);
+        let number = self.stream.lock().push(unit.clone());
         self.pending.push((number, unit));
     }
 
@@ -137,7 +134,8 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.flush();
-        self.stream.end();
+        // First out of the table, so that nobody finds a stream that has ended.
         self.hub.remove(&self.stream);
+        self.stream.end();
     }
 }

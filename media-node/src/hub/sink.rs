@@ -18,9 +18,9 @@ pub trait Sink: Send + Sync {
     /// Ready when more may fit.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// How long to wait between the batches of a burst; for ways out that don't push back.
-    fn burst_pause(&self) -> Duration {
-        Duration::ZERO
+    /// How long to wait after each write of a burst, for ways out that don't push back.
+    fn pause(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -50,35 +50,53 @@ impl Sink for TcpSink {
     }
 }
 
-/// UDP: every packet a datagram, to an address by the piece's channel. What the socket can't take
-/// at once is lost, as datagrams are.
+/// Bytes that go to a viewer over UDP in one go. More would overrun the receiver's socket buffer, which
+/// by default takes some 130 KB of full packets.
+const MOST_DATAGRAM_BYTES: usize = 64 << 10;
+
+/// UDP: every packet a datagram, to an address by the piece's channel.
 pub struct Datagrams {
     /// By channel; `None` where the viewer did not ask for it.
     pub to: Vec<Option<(Arc<UdpSocket>, SocketAddr)>>,
 }
 
 impl Datagrams {
-    fn send(&self, piece: &Piece) {
+    /// Sends whole datagrams, about `room` bytes of them. Returns how many bytes are done with, and
+    /// whether the socket is full. A datagram that can't be sent for another reason is lost, as
+    /// datagrams are.
+    fn send(&self, piece: &Piece, room: usize) -> (usize, bool) {
         let Some(Some((socket, address))) = self.to.get(usize::from(piece.channel)) else {
-            return;
+            return (piece.bytes.len(), false);
         };
         let mut start = 0;
         for &end in &piece.ends {
             let end = end as usize;
-            if socket.try_send_to(&piece.bytes[start..end], *address).is_err() {
-                return;
+            if start >= room {
+                return (start, false);
             }
-            start = end;
+            match socket.try_send_to(&piece.bytes[start..end], *address) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return (start, true),
+                Ok(_) | Err(_) => start = end,
+            }
         }
+        (piece.bytes.len(), false)
     }
 }
 
 impl Sink for Datagrams {
-    fn try_write(&self, round: &[u8], pieces: &[Piece]) -> io::Result<usize> {
+    fn try_write(&self, _: &[u8], pieces: &[Piece]) -> io::Result<usize> {
+        let mut taken = 0;
         for piece in pieces {
-            self.send(piece);
+            let (done, is_full) = self.send(piece, MOST_DATAGRAM_BYTES.saturating_sub(taken));
+            taken += done;
+            if is_full && taken == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if done < piece.bytes.len() {
+                break;
+            }
         }
-        Ok(round.len())
+        Ok(taken)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -88,8 +106,9 @@ impl Sink for Datagrams {
         }
     }
 
-    /// A cached GOP in one go would overrun the receiver's socket buffer.
-    fn burst_pause(&self) -> Duration {
-        Duration::from_millis(1)
+    /// The publisher's task sends each piece when it comes, so this is at least five times as fast as real
+    /// time, whatever the bitrate; and a receiver may be off its processor for some 75 ms.
+    fn pause(&self) -> Option<Duration> {
+        Some(Duration::from_millis(1))
     }
 }

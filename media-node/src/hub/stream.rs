@@ -4,11 +4,16 @@ use super::gop_cache::GopCache;
 use super::outlet::Outlet;
 use super::{Form, FormKey, Seat, SeatHandle, Sink, Subscriber, View, Visitor};
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 use tokio::sync::watch;
 use weir_proto::media::{AccessUnit, StreamPath, Tracks};
+
+/// Forms in which one stream is packaged at once. Clients choose layouts of RTP; players that exist choose
+/// among two or three.
+const MOST_OUTLETS: usize = 24;
 
 /// Where a stream comes from.
 #[derive(Clone, Debug)]
@@ -44,13 +49,18 @@ pub struct Stream {
     bytes_in: AtomicU64,
     units_in: AtomicU64,
     skipped: AtomicU64,
+    received: metrics::Counter,
+    left_out: metrics::Counter,
 }
 
 pub(super) struct Inner {
     tracks: Tracks,
-    /// Grows with every change of `tracks`.
-    tracks_version: u64,
-    pub(super) cache: GopCache,
+    /// The number of the access unit from which on each of the latest parameters is in force, oldest
+    /// first; never empty. The last is `tracks`.
+    changes: VecDeque<(u64, Tracks)>,
+    /// What each subscriber reads next.
+    cursors: Vec<Arc<AtomicU64>>,
+    cache: GopCache,
     outlets: Arc<[Arc<Outlet>]>,
     seats: Vec<SeatHandle>,
     /// Viewers that have come so far.
@@ -60,12 +70,15 @@ pub(super) struct Inner {
 impl Stream {
     pub(super) fn new(path: StreamPath, tracks: Tracks, provenance: Provenance) -> Self {
         Self {
+            received: metrics::counter!("weir_received_bytes_total", "protocol" => provenance.protocol),
+            left_out: metrics::counter!("weir_skipped_pieces_total"),
             path,
             provenance,
             started: SystemTime::now(),
             inner: Mutex::new(Inner {
+                changes: VecDeque::from([(0, tracks.clone())]),
                 tracks,
-                tracks_version: 0,
+                cursors: Vec::new(),
                 cache: GopCache::default(),
                 outlets: Arc::default(),
                 seats: Vec::new(),
@@ -113,6 +126,13 @@ impl Stream {
         }
     }
 
+    /// Whether one more viewer can be seated at `key`: layouts that nobody else watches in each cost a
+    /// packaging of their own.
+    pub fn has_room_for(&self, key: FormKey) -> bool {
+        let inner = self.inner.lock();
+        inner.outlets.len() < MOST_OUTLETS || inner.outlets.iter().any(|o| o.key == key)
+    }
+
     /// Seats a viewer at the outlet of `key`, which `form` makes if nobody watches so yet.
     pub fn watch(
         self: &Arc<Self>,
@@ -148,8 +168,13 @@ impl Stream {
 
     /// A cursor over the access units, starting at the newest keyframe.
     pub fn subscribe(self: &Arc<Self>) -> Subscriber {
-        let start = self.inner.lock().cache.start();
-        Subscriber::new(self.clone(), start, self.head.subscribe())
+        let cursor = {
+            let mut inner = self.inner.lock();
+            let cursor = Arc::new(AtomicU64::new(inner.cache.start()));
+            inner.cursors.push(cursor.clone());
+            cursor
+        };
+        Subscriber::new(self.clone(), cursor, self.head.subscribe())
     }
 
     /// Ends the stream for all who watch or read it.
@@ -201,6 +226,7 @@ impl Stream {
 
     pub(super) fn count_skipped(&self, pieces: u64) {
         self.skipped.fetch_add(pieces, Ordering::Relaxed);
+        self.left_out.increment(pieces);
     }
 
     pub(super) fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
@@ -227,6 +253,7 @@ impl Stream {
     pub(super) fn count_in(&self, units: u64, bytes: u64) {
         self.units_in.fetch_add(units, Ordering::Relaxed);
         self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+        self.received.increment(bytes);
     }
 
     pub(super) fn change_tracks(&self, tracks: &Tracks) {
@@ -236,8 +263,12 @@ impl Stream {
                 return;
             }
             inner.tracks = tracks.clone();
-            inner.tracks_version += 1;
-            inner.cache.clear();
+            inner.cache.close();
+            let from = inner.cache.head();
+            if inner.changes.back().is_some_and(|(last, _)| *last == from) {
+                inner.changes.pop_back();
+            }
+            inner.changes.push_back((from, tracks.clone()));
             inner.outlets.clone()
         };
         for outlet in outlets.iter() {
@@ -248,7 +279,29 @@ impl Stream {
 }
 
 impl Inner {
-    pub(super) fn tracks(&self) -> (&Tracks, u64) {
-        (&self.tracks, self.tracks_version)
+    pub(super) fn cache(&self) -> &GopCache {
+        &self.cache
+    }
+
+    /// Adds an access unit, and returns its number.
+    pub(super) fn push(&mut self, unit: AccessUnit) -> u64 {
+        let number = self.cache.head();
+        let needed = self.cursors.iter().map(|c| c.load(Ordering::Relaxed)).min();
+        self.cache.push(unit, needed);
+        let first = self.cache.first();
+        while self.changes.get(1).is_some_and(|(from, _)| *from <= first) {
+            self.changes.pop_front();
+        }
+        number
+    }
+
+    /// The parameters in force at an access unit, and from which on they are.
+    pub(super) fn tracks_at(&self, number: u64) -> (u64, &Tracks) {
+        let in_force = self.changes.iter().rev().find(|(from, _)| *from <= number);
+        in_force.map_or((0, &self.tracks), |(from, tracks)| (*from, tracks))
+    }
+
+    pub(super) fn forget(&mut self, cursor: &Arc<AtomicU64>) {
+        self.cursors.retain(|c| !Arc::ptr_eq(c, cursor));
     }
 }

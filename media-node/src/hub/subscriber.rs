@@ -2,6 +2,7 @@
 
 use super::Stream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use weir_proto::media::{AccessUnit, Tracks};
 
@@ -20,18 +21,21 @@ pub enum Event {
 /// keyframe. Counts as a viewer while it lives.
 pub struct Subscriber {
     stream: Arc<Stream>,
-    next: u64,
-    tracks_version: Option<u64>,
+    /// The number of the access unit that is read next. The stream keeps what comes from it on, within
+    /// bounds.
+    cursor: Arc<AtomicU64>,
+    /// From which access unit on the parameters that were told last are in force.
+    told: Option<u64>,
     head: watch::Receiver<u64>,
 }
 
 impl Subscriber {
-    pub(super) fn new(stream: Arc<Stream>, next: u64, head: watch::Receiver<u64>) -> Self {
+    pub(super) fn new(stream: Arc<Stream>, cursor: Arc<AtomicU64>, head: watch::Receiver<u64>) -> Self {
         stream.viewer_came(None);
         Self {
             stream,
-            next,
-            tracks_version: None,
+            cursor,
+            told: None,
             head,
         }
     }
@@ -56,25 +60,30 @@ impl Subscriber {
     /// What is there already.
     fn ready(&mut self) -> Option<Event> {
         let inner = self.stream.lock();
-        let (tracks, version) = inner.tracks();
-        if self.tracks_version != Some(version) {
-            let event = Event::Tracks(tracks.clone());
-            self.tracks_version = Some(version);
-            return Some(event);
+        let (cache, mut next) = (inner.cache(), self.cursor.load(Ordering::Relaxed));
+        if next < cache.first() {
+            let missed = cache.start() - next;
+            next += missed;
+            self.cursor.store(next, Ordering::Relaxed);
+            // One who has read nothing has missed nothing.
+            if self.told.is_some() {
+                return Some(Event::Skipped(missed));
+            }
         }
-        if self.next < inner.cache.first() {
-            let missed = inner.cache.start() - self.next;
-            self.next = inner.cache.start();
-            return Some(Event::Skipped(missed));
+        let (from, tracks) = inner.tracks_at(next);
+        if self.told != Some(from) {
+            self.told = Some(from);
+            return Some(Event::Tracks(tracks.clone()));
         }
-        let unit = inner.cache.get(self.next)?.clone();
-        self.next += 1;
+        let unit = cache.get(next)?.clone();
+        self.cursor.store(next + 1, Ordering::Relaxed);
         Some(Event::Unit(unit))
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
+        self.stream.lock().forget(&self.cursor);
         self.stream.viewer_left();
     }
 }

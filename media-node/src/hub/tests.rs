@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use weir_proto::media::codec::g711;
@@ -235,6 +235,57 @@ async fn a_slow_viewer_skips_to_a_keyframe_and_others_miss_nothing() {
     }
 }
 
+/// A socket that takes nothing until the gate is open.
+struct Gated {
+    socket: TcpSink,
+    open: Arc<AtomicBool>,
+}
+
+impl Sink for Gated {
+    fn try_write(&self, round: &[u8], pieces: &[Piece]) -> std::io::Result<usize> {
+        if !self.open.load(Ordering::Relaxed) {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        self.socket.try_write(round, pieces)
+    }
+
+    fn poll_writable(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+        if !self.open.load(Ordering::Relaxed) {
+            cx.waker().wake_by_ref();
+            return std::task::Poll::Pending;
+        }
+        self.socket.poll_writable(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_that_begins_before_a_keyframe_is_not_thrown_forward() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    publisher.push(unit(0, true, "K0,"));
+    publisher.flush();
+    let (ours, mut theirs) = pair().await;
+    let open = Arc::new(AtomicBool::new(false));
+    let sink = Gated {
+        socket: TcpSink::new(ours),
+        open: open.clone(),
+    };
+    let stream = publisher.stream().clone();
+    let seat = stream.watch(KEY, || Box::new(Plain), Box::new(sink), visitor());
+    tokio::spawn(async move { seat.run().await });
+    let mut sent = "start:K0,".to_owned();
+    for number in 1..60 {
+        let keyframe = number == 50;
+        let data = format!("{}{number},", if keyframe { "K" } else { "p" });
+        sent += &data;
+        publisher.push(unit(number, keyframe, data));
+        publisher.flush();
+    }
+    open.store(true, Ordering::Relaxed);
+    read(&mut theirs, &sent).await;
+    assert_eq!(stream.traffic().skipped, 0);
+}
+
 #[tokio::test]
 async fn a_reply_stands_between_whole_pieces() {
     let hub = Hub::new();
@@ -276,6 +327,69 @@ async fn a_subscriber_sees_tracks_units_changes_and_the_end() {
     assert!(matches!(subscriber.next().await, Event::Unit(u) if u.data == "K2" && u.segment.is_some()));
     drop(publisher);
     assert!(matches!(subscriber.next().await, Event::Ended));
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_late_loses_nothing_at_a_keyframe_or_a_change() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let body = vec![b'.'; 1000];
+    publisher.push(unit(0, true, body.clone()));
+    publisher.flush();
+    let mut subscriber = publisher.stream().subscribe();
+    for number in 1..150 {
+        if number == 120 {
+            publisher.set_tracks(&tracks(2));
+        }
+        publisher.push(unit(number, number == 120, body.clone()));
+        publisher.flush();
+    }
+    let mut seen = Vec::new();
+    for _ in 0..152 {
+        seen.push(match subscriber.next().await {
+            Event::Tracks(t) => format!("{} channels", if t == tracks(1) { 1 } else { 2 }),
+            Event::Unit(unit) => (unit.dts.as_micros() / 1000).to_string(),
+            other => panic!("{other:?}"),
+        });
+    }
+    let mut want = vec!["1 channels".to_owned()];
+    want.extend((0..120).map(|n| n.to_string()));
+    want.push("2 channels".to_owned());
+    want.extend((120..150).map(|n| n.to_string()));
+    assert_eq!(seen, want);
+}
+
+/// Ends of datagrams of ten bytes each.
+fn datagrams(count: usize) -> Piece {
+    Piece {
+        bytes: vec![b'd'; count * 10].into(),
+        ends: (1..=count as u32).map(|n| n * 10).collect(),
+        channel: 0,
+        keyframe: true,
+    }
+}
+
+#[tokio::test]
+async fn a_large_picture_goes_out_in_several_bursts_of_datagrams() {
+    let receiver = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("bind");
+    let sender = Arc::new(tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("bind"));
+    sender.writable().await.expect("writable");
+    let address = receiver.local_addr().expect("address");
+    let sink = Datagrams {
+        to: vec![Some((sender, address))],
+    };
+    let (small, large) = (datagrams(5), datagrams(10_000));
+    let taken = sink.try_write(b"", &[small, large.clone()]).expect("some go out");
+    assert!(
+        taken > 50 && taken < 100_000 && taken.is_multiple_of(10),
+        "{taken}"
+    );
+    let rest = large.without(taken - 50);
+    assert_eq!(rest.bytes.len() + taken, 100_050);
+    assert_eq!(rest.ends.last().copied(), Some(rest.bytes.len() as u32));
+    // What nobody wants is done with at once.
+    let other = Piece { channel: 7, ..large };
+    assert_eq!(sink.try_write(b"", &[other]).expect("done"), 100_000);
 }
 
 #[tokio::test]

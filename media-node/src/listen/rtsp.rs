@@ -55,6 +55,8 @@ enum End {
     Broken(#[from] io::Error),
     #[error("this is not RTSP")]
     NotRtsp(#[from] weir_proto::rtsp::message::Error),
+    #[error("viewers of this stream have chosen too many different channels; take 0-1 and 2-3")]
+    ManyLayouts,
     #[error("viewing is over")]
     Viewed(#[from] crate::hub::Departure),
     #[error("another publisher took the path, or the stream was closed")]
@@ -121,6 +123,7 @@ impl RtspDoor {
             End::NotRtsp(_)
             | End::BadMedia(_)
             | End::Unread
+            | End::ManyLayouts
             | End::Viewed(crate::hub::Departure::Stalled) => {
                 info!(reason = error_chain(&end), anonymous, "RTSP connection closed");
             }

@@ -38,6 +38,11 @@ impl Form for RelayForm {
         out.cut(0, false);
     }
 
+    /// A gateway would make a segment with a hole in it, and another gateway the same without.
+    fn may_skip(&self) -> bool {
+        false
+    }
+
     fn end(&mut self, out: &mut Packed) {
         Message::End(EndReason::Ended).write(&mut out.buffer);
         out.cut(0, false);

@@ -4,7 +4,7 @@ use super::{Connection, End, READ_MEDIA, SILENCE, Step, read};
 use crate::ingest::rtsp_publish::Publication;
 use std::convert::Infallible;
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{Instrument, info, info_span};
 use weir_proto::media::StreamPath;
 use weir_proto::rtsp::server::Setup;
 use weir_proto::rtsp::{Message, Status};
@@ -27,10 +27,15 @@ impl Connection {
 
     /// Takes packets until the publisher leaves.
     pub(super) async fn publish(&mut self, mut publication: Publication) -> Result<Infallible, End> {
-        info!(stream = %publication.path(), "a publisher has come");
-        let end = self.receive(&mut publication).await;
-        info!(stream = %publication.path(), "the publisher has gone");
-        end
+        let span =
+            info_span!("ingest", stream = %publication.path(), protocol = "rtsp-push", peer = %self.peer);
+        let receiving = async {
+            info!("a publisher has come");
+            let end = self.receive(&mut publication).await;
+            info!("the publisher has gone");
+            end
+        };
+        receiving.instrument(span).await
     }
 
     async fn receive(&mut self, publication: &mut Publication) -> Result<Infallible, End> {
