@@ -23,11 +23,13 @@ fmt:
 # Formatting and clippy, warnings being errors.
 lint:
     cargo fmt --all --check
+    cargo fmt --manifest-path tests/bench/Cargo.toml --check
+    gofmt -l tests/cluster tests/rtsp-server-go | (! grep .)
     cargo clippy --workspace --all-targets -- -D warnings
 
 # Everything: a table of the stages and their times comes last.
 test:
-    tests/stages lint check-layers check-generated deny unit fuzz-replay web loopback e2e
+    tests/stages lint check-layers check-generated deny unit fuzz-replay bench-check web loopback e2e
 
 # The tests beside the code: no network, no cluster, seconds.
 unit *ARGS:
@@ -54,6 +56,13 @@ e2e *ARGS:
 # Feeds each fuzz target the corpus that is kept for it. `cargo fuzz` is for finding more.
 fuzz-replay:
     cargo nextest run --workspace -E 'binary(fuzz_replay)'
+
+# What measures is a workspace of its own: its lints and tests.
+bench-check:
+    CARGO_TARGET_DIR="${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/bench" \
+        cargo clippy --quiet --locked --manifest-path tests/bench/Cargo.toml --all-targets -- -D warnings
+    CARGO_TARGET_DIR="${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/bench" \
+        cargo test --quiet --locked --manifest-path tests/bench/Cargo.toml
 
 # The measurements that docs/ quotes.
 bench *ARGS:

@@ -83,7 +83,7 @@ pub fn repeat(
     times: u32,
     limit: bool,
 ) -> Result<Value> {
-    let (mut runs, mut ratios) = (vec![], vec![]);
+    let (mut runs, mut ratios, mut counts) = (vec![], vec![], true);
     for round in 0..times {
         let live = server.live()?;
         let measured = run::measure(plan, clip, Some(live.pid), false)?;
@@ -97,6 +97,10 @@ pub fn repeat(
         let cost = |m: &Value| m["cpu_s_per_gbit"].as_f64().unwrap_or(f64::NAN);
         let ratio = beside.as_ref().map(|l| cost(&measured) / cost(l));
         run::table(label, &measured, ratio);
+        if let Some(why) = doubt(&measured) {
+            eprintln!("  does not count: {why}");
+            counts = false;
+        }
         if let Some(beside) = &beside {
             run::table("  limit", beside, None);
         }
@@ -108,8 +112,22 @@ pub fn repeat(
     Ok(json!({
         "label": label, "streams": plan.streams, "viewers": plan.viewers,
         "kind": plan.view.as_ref().map(|v| format!("{:?}", v.0)),
-        "ratio_min": ratios.first(), "ratio_median": ratios.get(ratios.len() / 2), "runs": runs,
+        "counts": counts, "ratio_min": ratios.first(), "ratio_median": ratios.get(ratios.len() / 2), "runs": runs,
     }))
+}
+
+/// Why a run says nothing about the server: what measured it was itself too slow, or viewers starved.
+fn doubt(measured: &Value) -> Option<String> {
+    let n = |name: &str| measured[name].as_f64().unwrap_or(0.0);
+    if n("source_behind_ms") > 40.0 {
+        Some(format!("the source was {} ms late", n("source_behind_ms")))
+    } else if n("view_cores") > 0.95 {
+        Some(format!("the viewers took {} of a processor", n("view_cores")))
+    } else if n("starved") > 0.0 {
+        Some(format!("{} viewers starved", n("starved")))
+    } else {
+        None
+    }
 }
 
 /// The standard plans for a server that is watched by the given kinds of URL.
