@@ -1,6 +1,7 @@
 //! From tags, or RTMP's messages of the same content, to tracks and access units.
 
 mod clock;
+mod enhanced;
 
 use super::{Error, TagKind};
 use crate::media::codec::{Codec, PictureBuilder, aac, g711, h264, h265};
@@ -36,6 +37,8 @@ pub enum LeftOut {
     Audio(u8),
     /// The four-character code of enhanced RTMP.
     FourCc([u8; 4]),
+    /// Tracks beside the first, as enhanced RTMP has them from version 2 on.
+    Multitrack(TrackKind),
 }
 
 /// Turns the tags of one stream into access units.
@@ -73,8 +76,8 @@ struct Audio {
 /// The packet types of video and audio tags, and those of enhanced RTMP that mean the same.
 const SEQUENCE_HEADER: u8 = 0;
 const ACCESS_UNIT: u8 = 1;
-/// Enhanced RTMP: an access unit whose composition time is 0 and not written.
-const ACCESS_UNIT_IN_ORDER: u8 = 3;
+/// The frame type of a tag that tells a player to seek.
+const COMMAND: u8 = 5;
 
 impl Unpacker {
     pub fn new() -> Self {
@@ -108,21 +111,27 @@ impl Unpacker {
         const WHAT: &str = "video";
         let first = take::<1>(&mut body, WHAT)?[0];
         let (codec, packet_type) = if first & 0x80 != 0 {
+            let packet_type = enhanced::packet_type(first & 0x0f, &mut body, WHAT)?;
+            if first >> 4 & 7 == COMMAND && packet_type != enhanced::METADATA {
+                return Ok(());
+            }
+            if packet_type == enhanced::MULTITRACK_VIDEO {
+                return self.leave_out(LeftOut::Multitrack(TrackKind::Video));
+            }
             let code = take::<4>(&mut body, WHAT)?;
             let codec = match &code {
                 b"avc1" => Codec::H264,
                 b"hvc1" => Codec::H265,
                 _ => return self.leave_out(LeftOut::FourCc(code)),
             };
-            (codec, first & 0x0f)
+            (codec, packet_type)
         } else {
             let codec = match first & 0x0f {
                 7 => Codec::H264,
                 12 => Codec::H265,
                 id => return self.leave_out(LeftOut::Video(id)),
             };
-            // Frame type 5 is a command for the player.
-            if first >> 4 == 5 {
+            if first >> 4 == COMMAND {
                 return Ok(());
             }
             (codec, take::<1>(&mut body, WHAT)?[0])
@@ -137,7 +146,7 @@ impl Unpacker {
         match packet_type {
             SEQUENCE_HEADER => self.configure_video(codec, &body),
             ACCESS_UNIT => self.picture(timestamp_ms, composition_ms, &body),
-            ACCESS_UNIT_IN_ORDER if first & 0x80 != 0 => self.picture(timestamp_ms, 0, &body),
+            enhanced::ACCESS_UNIT_IN_ORDER if first & 0x80 != 0 => self.picture(timestamp_ms, 0, &body),
             // End of sequence, metadata.
             _ => Ok(()),
         }
@@ -231,10 +240,16 @@ impl Unpacker {
         match first >> 4 {
             7 => self.g711(g711::Law::A, first, timestamp_ms, body),
             8 => self.g711(g711::Law::Mu, first, timestamp_ms, body),
-            9 => match take::<4>(&mut body, WHAT)? {
-                [b'm', b'p', b'4', b'a'] => return self.aac(first & 0x0f, timestamp_ms, body),
-                code => return self.leave_out(LeftOut::FourCc(code)),
-            },
+            9 => {
+                let packet_type = enhanced::packet_type(first & 0x0f, &mut body, WHAT)?;
+                if packet_type == enhanced::MULTITRACK_AUDIO {
+                    return self.leave_out(LeftOut::Multitrack(TrackKind::Audio));
+                }
+                match take::<4>(&mut body, WHAT)? {
+                    [b'm', b'p', b'4', b'a'] => return self.aac(packet_type, timestamp_ms, body),
+                    code => return self.leave_out(LeftOut::FourCc(code)),
+                }
+            }
             10 => {
                 let packet_type = take::<1>(&mut body, WHAT)?[0];
                 return self.aac(packet_type, timestamp_ms, body);

@@ -220,3 +220,101 @@ fn waiting_is_bounded() {
         assert!(unpacker.waiting.len() <= MAX_WAITING);
     }
 }
+
+/// The tags of H.265 and AAC in the forms of Enhanced RTMP, with `modifiers` before each packet type.
+fn enhanced(clip: &Clip, modifiers: &[&[u8]]) -> Vec<(TagKind, u32, Bytes)> {
+    let bodies = crate::flv::Bodies::new(&clip.tracks, H265Dialect::Enhanced);
+    let mut tags: Vec<_> = bodies
+        .sequence_headers()
+        .map(|(kind, body)| (kind, 0, body))
+        .collect();
+    for au in &clip.access_units {
+        let (kind, _) = bodies.measure(au).unwrap();
+        let mut body = BytesMut::new();
+        bodies.write(au, &mut body);
+        tags.push((kind, au.dts.as_millis().max(0) as u32, body.freeze()));
+    }
+    for (kind, _, body) in &mut tags {
+        let (mut head, code, mut rest) = match kind {
+            TagKind::Video => (body[0], body[1..5].to_vec(), body.slice(5..)),
+            _ => (0x90 | body[1], b"mp4a".to_vec(), body.slice(2..)),
+        };
+        // A composition time of 0 need not be written.
+        if head & 0x8f == 0x81 && rest.starts_with(&[0, 0, 0]) {
+            head += 2;
+            rest = rest.slice(3..);
+        }
+        let mut out = vec![head | if modifiers.is_empty() { 0 } else { 7 }];
+        for (i, data) in modifiers.iter().enumerate() {
+            match data.len() {
+                0..256 => out.push(data.len() as u8 - 1),
+                long => {
+                    out.push(255);
+                    out.extend((long as u16 - 1).to_be_bytes());
+                }
+            }
+            out.extend(*data);
+            let last = i + 1 == modifiers.len();
+            out.push(if last { head & 0x0f } else { 7 });
+        }
+        out.extend(code);
+        out.extend(&rest);
+        *body = out.into();
+    }
+    tags
+}
+
+#[test]
+fn enhanced_rtmp_with_modifiers_and_short_forms() {
+    let clip = testing::h265_aac();
+    let modifiers: [&[&[u8]]; 3] = [&[], &[&[0, 0, 1]], &[&[7; 255], &[8; 256], &[9; 1000]]];
+    for modifiers in modifiers {
+        let mut unpacker = Unpacker::new();
+        for (kind, timestamp_ms, body) in enhanced(&clip, modifiers) {
+            unpacker.push(kind, timestamp_ms, &body).unwrap();
+            // Cut inside the modifiers, they are errors.
+            for end in 1..body
+                .len()
+                .min(1 + modifiers.iter().map(|m| m.len() + 2).sum::<usize>())
+            {
+                assert!(
+                    Unpacker::new()
+                        .push(kind, timestamp_ms, &body.slice(..end))
+                        .is_err()
+                );
+            }
+        }
+        let events = events(&mut unpacker);
+        assert_eq!(events[0], Event::Tracks(clip.tracks.clone()));
+        assert_eq!(events.len(), 1 + clip.access_units.len());
+        for (event, au) in events[1..].iter().zip(&clip.access_units) {
+            assert!(matches!(event, Event::AccessUnit(found) if found.data == au.data));
+        }
+    }
+}
+
+#[test]
+fn what_enhanced_rtmp_has_besides_is_left_out() {
+    let mut unpacker = Unpacker::new();
+    for _ in 0..2 {
+        for (kind, body) in [
+            (TagKind::Video, &b"\x96\x00hvc1\x01"[..]),
+            (TagKind::Audio, b"\x95\x00mp4a\x01"),
+            (TagKind::Video, b"\x90av01\x81"),
+            (TagKind::Audio, b"\x91Opus\x01"),
+            // A command for the player, the sequence's end, and colours.
+            (TagKind::Video, b"\xd0\x00"),
+            (TagKind::Video, b"\x92hvc1"),
+            (TagKind::Video, b"\xd4hvc1\x02\x00\x09colorInfo"),
+        ] {
+            unpacker.push(kind, 0, &Bytes::from_static(body)).unwrap();
+        }
+    }
+    let left_out = [
+        LeftOut::Multitrack(TrackKind::Video),
+        LeftOut::Multitrack(TrackKind::Audio),
+        LeftOut::FourCc(*b"av01"),
+        LeftOut::FourCc(*b"Opus"),
+    ];
+    assert_eq!(events(&mut unpacker), left_out.map(Event::LeftOut));
+}
