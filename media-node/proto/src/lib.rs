@@ -15,6 +15,7 @@ pub mod mp4;
 pub mod mpegts;
 pub mod relay;
 pub mod rtcp;
+pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;

@@ -10,6 +10,7 @@ mod flv;
 mod http;
 mod mp4;
 mod relay;
+mod rtmp;
 mod rtp;
 mod rtsp;
 mod sdp;
@@ -60,6 +61,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "rtcp",
         body: rtp::rtcp,
+    },
+    Target {
+        name: "rtmp_amf0",
+        body: rtmp::rtmp_amf0,
+    },
+    Target {
+        name: "rtmp_chunk",
+        body: rtmp::rtmp_chunk,
     },
     Target {
         name: "rtp_depacketize_aac",
