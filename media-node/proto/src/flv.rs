@@ -14,7 +14,9 @@ mod muxer;
 mod reader;
 mod unpacker;
 
+pub(crate) use body::timestamp_ms;
 pub use body::{Bodies, H265Dialect, TagKind};
+pub(crate) use metadata::on_meta_data;
 pub use muxer::Muxer;
 pub use reader::{Reader, Tag};
 pub use unpacker::{Event, LeftOut, Unpacker};

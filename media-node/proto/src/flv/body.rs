@@ -200,6 +200,6 @@ fn decoding_ms(au: &AccessUnit) -> i64 {
 }
 
 /// The decoding time in ms, modulo 2^32 as the field is.
-pub(super) fn timestamp_ms(au: &AccessUnit) -> u32 {
+pub(crate) fn timestamp_ms(au: &AccessUnit) -> u32 {
     decoding_ms(au) as u32
 }

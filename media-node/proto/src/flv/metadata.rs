@@ -10,8 +10,8 @@ const STRING: u8 = 2;
 const ECMA_ARRAY: u8 = 8;
 const OBJECT_END: [u8; 3] = [0, 0, 9];
 
-/// The body of the tag.
-pub(super) fn on_meta_data(bodies: &Bodies) -> Bytes {
+/// The body of the tag, or of RTMP's data message.
+pub(crate) fn on_meta_data(bodies: &Bodies) -> Bytes {
     let mut array = Array {
         count: 0,
         out: BytesMut::with_capacity(320),

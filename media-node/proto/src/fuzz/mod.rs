@@ -71,6 +71,10 @@ pub const TARGETS: &[Target] = &[
         body: rtmp::rtmp_chunk,
     },
     Target {
+        name: "rtmp_server",
+        body: rtmp::rtmp_server,
+    },
+    Target {
         name: "rtp_depacketize_aac",
         body: rtp::rtp_depacketize_aac,
     },

@@ -1,8 +1,12 @@
-//! RTMP: chunks and values.
+//! RTMP: chunks, values, and a session that gets them.
 
+use crate::flv::{TagKind, Unpacker};
 use crate::rtmp::amf0::{self, Value};
 use crate::rtmp::chunk::{self, Message, Reader};
-use bytes::BytesMut;
+use crate::rtmp::handshake::RANDOM_BYTES;
+use crate::rtmp::message::{Command, kind};
+use crate::rtmp::server::{Event, Refusal, Session};
+use bytes::{BufMut, BytesMut};
 
 /// What was read is written and read again.
 pub(super) fn rtmp_amf0(data: &[u8]) {
@@ -76,4 +80,98 @@ fn messages(data: &[u8], step: usize) -> (Vec<Message>, Option<chunk::Error>) {
         assert!(reader.offset() + input.len() as u64 <= data.len() as u64);
     }
     (messages, None)
+}
+
+/// What a session answers can be read, and who sends in pieces gets the same answers and events.
+/// The first byte decides what the driver does; the rest comes behind the handshake.
+pub(super) fn rtmp_server(data: &[u8]) {
+    let Some((&choices, data)) = data.split_first() else {
+        return;
+    };
+    let whole = serve(choices, data, usize::MAX);
+    assert_eq!(serve(choices, data, 1), whole);
+    assert_eq!(serve(choices, data, 100), whole);
+    for message in whole.1.iter().filter(|m| m.header.kind == kind::COMMAND) {
+        let command = Command::parse(message).expect("a command");
+        assert_eq!(command.arguments.len(), 2);
+    }
+}
+
+/// The events' names, and what was answered. Acknowledgements are left out: when they come depends
+/// on the pieces.
+fn serve(choices: u8, data: &[u8], step: usize) -> (Vec<String>, Vec<Message>) {
+    let (events, out) = serve_bytes(choices, data, step);
+    let (mut messages, error) = messages(&out, usize::MAX);
+    assert_eq!(error, None);
+    messages.retain(|message| message.header.kind != kind::ACKNOWLEDGEMENT);
+    (events, messages)
+}
+
+fn serve_bytes(choices: u8, data: &[u8], step: usize) -> (Vec<String>, BytesMut) {
+    let (mut session, mut unpacker) = (Session::new(&[1; RANDOM_BYTES]), Unpacker::new());
+    let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
+    input.put_u8(3);
+    input.put_bytes(0, 2 * 1536);
+    assert!(matches!(session.handle_input(&mut input, &mut out), Ok(None)));
+    assert!(input.is_empty());
+    out.clear();
+
+    let mut events = Vec::new();
+    for piece in data.chunks(step) {
+        input.extend_from_slice(piece);
+        loop {
+            match session.handle_input(&mut input, &mut out) {
+                Ok(Some(event)) => {
+                    drive(choices, &mut session, &mut unpacker, &event, &mut out);
+                    events.push(name(&event));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    session.end(&mut out);
+                    events.push(error.to_string());
+                    return (events, out);
+                }
+            }
+        }
+        assert!(input.len() < chunk::MAX_OVERHEAD_BYTES);
+    }
+    session.end(&mut out);
+    assert!(!session.is_publishing() && !session.is_playing());
+    (events, out)
+}
+
+fn name(event: &Event) -> String {
+    match event {
+        Event::Publish(request) => format!("publish {}", request.path),
+        Event::Play(request) => format!("play {}", request.path),
+        Event::Media(tag) => format!("{:?} {} {}", tag.kind, tag.timestamp_ms, tag.body.len()),
+        Event::Metadata(_) => "metadata".to_owned(),
+        Event::Pause(paused) => format!("pause {paused}"),
+        Event::Closed => "closed".to_owned(),
+    }
+}
+
+fn drive(choices: u8, session: &mut Session, unpacker: &mut Unpacker, event: &Event, out: &mut BytesMut) {
+    match event {
+        Event::Publish(request) | Event::Play(request) => {
+            assert!(request.path.starts_with('/'));
+            let _ = request.token();
+            if choices & 1 == 0 {
+                session.accept(out);
+                assert!(session.is_publishing() != session.is_playing());
+            } else {
+                let refusals = [Refusal::Denied, Refusal::NotFound, Refusal::Busy, Refusal::Failed];
+                session.refuse(refusals[usize::from(choices >> 6)], out);
+                assert!(!session.is_publishing() && !session.is_playing());
+            }
+        }
+        Event::Media(tag) => {
+            assert!(session.is_publishing() && tag.kind != TagKind::Script);
+            let _ = unpacker.push(tag.kind, tag.timestamp_ms, &tag.body);
+            while unpacker.pull().is_some() {}
+        }
+        Event::Metadata(_) => assert!(session.is_publishing()),
+        Event::Pause(_) => assert!(session.is_playing()),
+        Event::Closed => assert!(!session.is_publishing() && !session.is_playing()),
+    }
 }

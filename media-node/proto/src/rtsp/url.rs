@@ -64,7 +64,7 @@ pub fn token(uri: &str) -> Option<Redacted<String>> {
 }
 
 /// `%41` is `A`; what is no escape, or would not be UTF-8, stays as it is.
-fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }
