@@ -175,6 +175,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
 async fn work(context: &Context, caches: &Caches, schedule: &Schedule, health: &Health) {
     let mut worlds: HashMap<String, World> = HashMap::new();
     let mut running = FuturesUnordered::new();
+    // What this process was at when it last led was dropped with that leadership.
+    schedule.restart();
     for namespace in caches.namespaces() {
         schedule.due(&namespace, Duration::ZERO);
     }

@@ -71,6 +71,13 @@ impl Schedule {
         Some(name.clone())
     }
 
+    /// Whatever was being worked on is not any more: it was dropped half way. It is due again when something asks for it.
+    pub(super) fn restart(&self) {
+        for entry in self.entries.lock().values_mut() {
+            entry.running = false;
+        }
+    }
+
     /// Work there has ended.
     pub(super) fn done(&self, namespace: &str, now: Instant) {
         let mut entries = self.entries.lock();
@@ -135,6 +142,18 @@ mod tests {
             None,
             "too soon after the last time"
         );
+        assert_eq!(schedule.take(later + PACE).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn work_that_was_dropped_can_be_begun_again() {
+        let schedule = Schedule::new(QUIET, PACE);
+        schedule.due("a", Duration::ZERO);
+        let later = Instant::now() + QUIET;
+        assert_eq!(schedule.take(later).as_deref(), Some("a"));
+        // Leadership ends, and done is never called.
+        schedule.restart();
+        schedule.due("a", Duration::ZERO);
         assert_eq!(schedule.take(later + PACE).as_deref(), Some("a"));
     }
 
