@@ -151,6 +151,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
                 () = lease.hold() => tracing::warn!(lease = %args.lease, "has lost the lease"),
                 _ = work => {}
             }
+            health.rest();
             ::metrics::gauge!(metrics::LEADER).set(0.0);
         }
     };

@@ -1,4 +1,4 @@
-//! What probes and Prometheus ask. Alive: the loop that reconciles has come round of late, or another process leads. Ready:
+//! What probes and Prometheus ask. Alive: the loop that reconciles has come round of late, or this process does not lead. Ready:
 //! the watches have brought everything once.
 
 use std::{
@@ -34,6 +34,11 @@ impl Health {
     /// The loop has come round.
     pub(super) fn beat(&self) {
         *self.beat.lock() = Some(Instant::now());
+    }
+
+    /// The loop has ended: this process does not lead any more.
+    pub(super) fn rest(&self) {
+        *self.beat.lock() = None;
     }
 
     fn is_alive(&self, now: Instant) -> bool {
@@ -126,5 +131,10 @@ mod tests {
         assert_eq!(status(&router, "/metrics").await, StatusCode::OK);
         assert!(health.is_alive(Instant::now()));
         assert!(!health.is_alive(Instant::now() + HANGS + HANGS));
+        health.rest();
+        assert!(
+            health.is_alive(Instant::now() + HANGS + HANGS),
+            "who does not lead has no loop to hang"
+        );
     }
 }
