@@ -33,6 +33,9 @@ const NAMESPACES_AT_ONCE: usize = 8;
 /// Changes come in bursts: a namespace is looked at when they have been quiet for that long, or the second time has passed.
 const QUIET: Duration = Duration::from_millis(20);
 const PACE: Duration = Duration::from_millis(100);
+/// Longest silence of a connection to the API server, which is longer than a watch lasts.
+const SILENCE: Duration = Duration::from_secs(90);
+const _: () = assert!(SILENCE.as_secs() > caches::WATCH_SECONDS as u64);
 /// How long work that was begun may take to end when the process is to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -65,15 +68,23 @@ pub enum Error {
     WatchEnded,
 }
 
+/// Bounds how long a connection to the API server may be silent. Each other request has a deadline of its own; the lists and
+/// the answers that watches begin with have none.
+fn patient(mut config: kube::Config) -> kube::Config {
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(SILENCE);
+    // Counted from the request, not from when its connection went idle.
+    config.reset_reader_on_write = true;
+    config
+}
+
 /// Runs until `stop`.
 ///
 /// # Errors
 /// When it cannot start.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
-    let mut config = kube::Config::infer().await.map_err(Error::Config)?;
-    // Watches send nothing for minutes; each other request has a deadline of its own.
-    config.connect_timeout = Some(Duration::from_secs(5));
-    let client = Client::try_from(config).map_err(|e| Error::Client(Box::new(e)))?;
+    let config = kube::Config::infer().await.map_err(Error::Config)?;
+    let client = Client::try_from(patient(config)).map_err(|e| Error::Client(Box::new(e)))?;
     let own_namespace = args
         .own_namespace
         .clone()
@@ -220,4 +231,37 @@ async fn work(context: &Context, caches: &Caches, schedule: &Schedule, health: &
 fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|n| !n.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::{Api, api::ListParams};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_nobody_answers_ends() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let url = format!("http://{address}").parse().expect("a URL");
+        let client = Client::try_from(patient(kube::Config::new(url))).expect("a client");
+        let silent = async {
+            let mut connections = vec![];
+            loop {
+                connections.push(listener.accept().await);
+            }
+        };
+        let pods: Api<Pod> = Api::all(client);
+        let nothing = ListParams::default();
+        let list = tokio::time::timeout(2 * SILENCE, pods.list(&nothing));
+        tokio::select! {
+            () = silent => {}
+            result = list => {
+                result.expect("it ends by itself").expect_err("nobody answers");
+            }
+        }
+    }
 }

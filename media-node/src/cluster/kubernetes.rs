@@ -41,8 +41,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Seconds after which a watch is made anew: also how long a connection that died without a word
 /// goes unnoticed.
 const WATCH_SECONDS: u32 = 60;
+/// Longest silence of a connection to the API server, which is longer than a watch lasts.
+const SILENCE: Duration = Duration::from_secs(90);
+const _: () = assert!(SILENCE.as_secs() > WATCH_SECONDS as u64);
 /// A write that takes longer has failed.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A client that doesn't wait for ever for the lists, and the answers, that watches begin with.
+///
+/// # Errors
+/// When no API server is configured, or not so that it can be reached.
+pub async fn connect() -> kube::Result<Client> {
+    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    config.read_timeout = Some(SILENCE);
+    // Counted from the request, not from when its connection went idle.
+    config.reset_reader_on_write = true;
+    Client::try_from(config)
+}
 
 /// Fills the stores of a world from the cluster until `stop`. The stores are empty at first:
 /// [`World::ready`] waits for them.

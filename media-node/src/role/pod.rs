@@ -8,7 +8,6 @@ use crate::cluster::kubernetes::{self, Cluster};
 use crate::cluster::resource::World;
 use anyhow::Context;
 use ipnet::Ipv4Net;
-use kube::Client;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -28,7 +27,7 @@ impl Pod {
     pub(super) async fn open(args: &args::Pod, stop: &CancellationToken) -> anyhow::Result<Self> {
         let path = args.auth_dir.join("relay");
         let relay = RelaySecret::read(&path).context("can't read what pods show one another")?;
-        let client = Client::try_default()
+        let client = kubernetes::connect()
             .await
             .context("no way to reach the cluster's API server is configured")?;
         let me = Identity {

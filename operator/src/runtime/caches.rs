@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Seconds after which a watch is made anew, and so the time for which a connection that died silently goes unnoticed.
-const WATCH_SECONDS: u32 = 60;
+pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// Whose resources are reconciled.
 #[derive(Clone, Debug)]
