@@ -120,7 +120,12 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
     let served = tokio::spawn(health::serve(listener, registry, health.clone(), stop.clone()));
 
     let schedule = Arc::new(Schedule::new(QUIET, PACE));
-    let (caches, mut watches) = Caches::start(&client, &scope, &schedule).await;
+    // An API server that is away is waited for, as long as nobody asks for an end.
+    let started = stop.run_until_cancelled(Caches::start(&client, &scope, &schedule));
+    let Some((caches, mut watches)) = started.await else {
+        tracing::info!("operator ends");
+        return Ok(());
+    };
     let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
     let events = Events::start(client.clone(), "weir-operator", identity.clone());
     let context = Context::new(
