@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, env = "WEIR_DENY_SOURCES", value_delimiter = ',')]
     pub deny_sources: Vec<String>,
 
-    /// File with a MediaPool that is applied at every start, as the chart's values want it.
+    /// File with a MediaPool, as the chart's values want it; applied at the start if it has changed since the last time.
     #[arg(long, env = "WEIR_POOL_MANIFEST")]
     pub pool_manifest: Option<PathBuf>,
 

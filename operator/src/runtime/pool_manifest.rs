@@ -1,6 +1,8 @@
-//! The pool of the chart: a MediaPool in a file, applied when this process begins to lead. The chart cannot apply it
-//! itself, as Helm wants to know every kind of a release before it installs the first object, and the kind comes with the
-//! release. The pool is owned by the `ConfigMap` that the file comes from, so that it goes when the release does.
+//! The pool of the chart: a MediaPool in a file, applied when this process begins to lead and the file is not the one that
+//! was applied last. What was changed in the cluster since, as by `kubectl scale`, stays until the values change. The chart
+//! cannot apply it itself, as Helm wants to know every kind of a release before it installs the first object, and the kind
+//! comes with the release. The pool is owned by the `ConfigMap` that the file comes from, so that it goes when the release
+//! does.
 
 use std::{path::Path, time::Duration};
 
@@ -10,6 +12,7 @@ use kube::{
     api::{Patch, PatchParams, ValidationDirective},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use weir_crds::MediaPool;
 
 use super::Error as Fatal;
@@ -17,6 +20,8 @@ use crate::{apply::request, error::Error};
 
 /// The field manager of what the chart's values say.
 const MANAGER: &str = "weir-chart";
+/// Annotation of the pool: the hash of what was applied last.
+const APPLIED: &str = "weir.video/chart-values";
 /// How often a failure is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -40,7 +45,7 @@ fn parse(text: &str) -> Result<Value, String> {
     Ok(value)
 }
 
-/// Applies it, and tries again until it is taken.
+/// Applies it, if it differs from what was applied last, and tries again until it is taken.
 pub(super) async fn apply(
     client: &Client,
     own_namespace: &str,
@@ -50,10 +55,11 @@ pub(super) async fn apply(
 ) {
     loop {
         match attempt(client, own_namespace, namespace, pool, owner).await {
-            Ok(name) => {
-                tracing::info!(namespace, name, "MediaPool of the chart is applied");
+            Ok(true) => {
+                tracing::info!(namespace, "MediaPool of the chart is applied");
                 return;
             }
+            Ok(false) => return,
             Err(error) => {
                 tracing::warn!(namespace, error = %error.chain(), "MediaPool of the chart could not be applied");
             }
@@ -62,13 +68,14 @@ pub(super) async fn apply(
     }
 }
 
+/// Says whether there was something to apply.
 async fn attempt(
     client: &Client,
     own_namespace: &str,
     namespace: &str,
     pool: &Value,
     owner: Option<&str>,
-) -> Result<String, Error> {
+) -> Result<bool, Error> {
     let mut pool = pool.clone();
     pool["metadata"]["namespace"] = namespace.into();
     // An object cannot own what is in another namespace.
@@ -80,7 +87,13 @@ async fn attempt(
         }]);
     }
     let name = pool["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let hash = hex::encode(Sha256::digest(pool.to_string()));
+    pool["metadata"]["annotations"][APPLIED] = hash.as_str().into();
     let api: Api<MediaPool> = Api::namespaced(client.clone(), namespace);
+    let current = request(|| format!("read MediaPool {name}"), api.get_opt(&name)).await?;
+    if current.is_some_and(|c| c.annotations().get(APPLIED) == Some(&hash)) {
+        return Ok(false);
+    }
     let mut params = PatchParams::apply(MANAGER).force();
     params.field_validation = Some(ValidationDirective::Strict);
     request(
@@ -88,13 +101,13 @@ async fn attempt(
         api.patch(&name, &params, &Patch::Apply(&pool)),
     )
     .await?;
-    Ok(name)
+    Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::ApiServer;
+    use crate::fixtures::{self, ApiServer};
 
     const POOL: &str = "{apiVersion: weir.video/v1alpha1, kind: MediaPool, metadata: {name: media}, spec: {nodes: {replicas: 2}}}";
 
@@ -119,7 +132,7 @@ mod tests {
         attempt(&server.client(), "studio", "studio", &pool, Some("weir-pool"))
             .await
             .expect("applied");
-        let applied = server.asked().remove(1);
+        let applied = server.asked().remove(2);
         assert!(
             applied.query.contains("fieldManager=weir-chart"),
             "{}",
@@ -135,7 +148,31 @@ mod tests {
         attempt(&server.client(), "system", "studio", &pool, Some("weir-pool"))
             .await
             .expect("applied");
-        let applied = server.asked().remove(0);
+        let applied = server.asked().remove(1);
         assert!(applied.body["metadata"].get("ownerReferences").is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_applied_is_not_applied_again() {
+        const PATH: &str = "/apis/weir.video/v1alpha1/namespaces/studio/mediapools/media";
+        let pool = parse(POOL).expect("a pool");
+        let mut current = serde_json::to_value(fixtures::pool("media", json!({}))).expect("JSON");
+        let server = ApiServer::default().on("GET", PATH, 200, current.clone());
+        let first = attempt(&server.client(), "studio", "studio", &pool, None).await;
+        assert!(first.expect("applied"), "nothing says that it ever was");
+
+        // Somebody scales it; the operator starts again.
+        current["metadata"]["annotations"] = server.asked().remove(1).body["metadata"]["annotations"].clone();
+        current["spec"]["nodes"]["replicas"] = 7.into();
+        let server = ApiServer::default()
+            .on("GET", PATH, 200, current.clone())
+            .on("GET", PATH, 200, current);
+        let second = attempt(&server.client(), "studio", "studio", &pool, None).await;
+        assert!(!second.expect("read"));
+        assert_eq!(server.asked().len(), 1);
+
+        let other = parse(&POOL.replace("replicas: 2", "replicas: 3")).expect("a pool");
+        let third = attempt(&server.client(), "studio", "studio", &other, None).await;
+        assert!(third.expect("applied"), "the values have changed");
     }
 }
