@@ -4,6 +4,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Ingests, relays and serves video streams.
 #[derive(Debug, Parser)]
@@ -118,10 +119,19 @@ pub struct Pod {
     /// Networks that no source may be dialled at, besides those that the pool's policy denies.
     #[arg(long, env = "WEIR_DENY_SOURCES", value_delimiter = ',')]
     pub deny_sources: Vec<String>,
+    /// Milliseconds for which a camera's former node goes on while the new one has no media.
+    #[arg(long, env = "WEIR_HANDOVER_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(500..=60_000))]
+    pub handover_ms: u32,
     #[command(flatten)]
     pub ports: Ports,
     #[command(flatten)]
     pub media: Media,
+}
+
+impl Pod {
+    pub fn handover(&self) -> Duration {
+        Duration::from_millis(self.handover_ms.into())
+    }
 }
 
 #[derive(Clone, Debug, ClapArgs)]

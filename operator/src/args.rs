@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, env = "WEIR_GRACE_MS", default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(500..=600_000))]
     pub grace_ms: u32,
 
-    /// Milliseconds for which a camera's former node goes on while the new one has no media.
+    /// Milliseconds for which a camera's former node goes on while the new one has no media. Pods are told the same.
     #[arg(long, env = "WEIR_HANDOVER_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(500..=60_000))]
     pub handover_ms: u32,
 
@@ -112,14 +112,19 @@ impl Args {
             image_pull_secrets: filled(&self.image_pull_secrets),
             network_policies: self.network_policies,
             deny_sources,
+            handover: self.handover(),
         }
+    }
+
+    fn handover(&self) -> Duration {
+        Duration::from_millis(u64::from(self.handover_ms))
     }
 
     /// Delays and bounds of plans.
     pub fn limits(&self) -> Limits {
         Limits {
             grace: Duration::from_millis(u64::from(self.grace_ms)),
-            handover: Duration::from_millis(u64::from(self.handover_ms)),
+            handover: self.handover(),
             ..Limits::default()
         }
     }
@@ -154,6 +159,16 @@ mod tests {
             ["10.96.0.0/12", "fd00::1/128"]
         );
         assert_eq!(args.settings(Some("api.example")).deny_sources, ["10.96.0.0/12"]);
+    }
+
+    #[test]
+    fn plans_and_pods_have_one_time_for_a_handover() {
+        let args = Args::parse_from(["operator", "--media-node-image", "i", "--handover-ms", "4000"]);
+        let time = Duration::from_secs(4);
+        assert_eq!(
+            (args.limits().handover, args.settings(None).handover),
+            (time, time)
+        );
     }
 
     #[test]

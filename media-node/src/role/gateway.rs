@@ -79,7 +79,10 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         policy,
         segment,
     });
-    let settings = EdgeSettings::new(pod.ports.http_port, secret);
+    let settings = EdgeSettings {
+        handover: pod.handover(),
+        ..EdgeSettings::new(pod.ports.http_port, secret)
+    };
     let (edge, relaying) = Edge::start(world.clone(), hub.clone(), launch, settings, ending.clone());
     hub.set_demand(Arc::new(edge.clone()));
     let published: Published = Arc::new(move |stream| {

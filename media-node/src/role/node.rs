@@ -76,7 +76,10 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         writer: cluster.clone(),
         secrets: cluster,
     };
-    let settings = supervisor::Settings::new(&args.pod_name, false, &media);
+    let settings = supervisor::Settings {
+        handover: args.handover(),
+        ..supervisor::Settings::new(&args.pod_name, false, &media)
+    };
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor.clone()));
     tokio::spawn(async move {

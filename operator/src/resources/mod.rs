@@ -17,7 +17,7 @@ pub use deployment::replicas as gateway_replicas;
 pub use pod::image;
 pub use secret::auth as auth_secret;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ pub struct Settings {
     pub network_policies: bool,
     /// Networks that no source may be dialled at, besides those of the pool's own policy.
     pub deny_sources: Vec<String>,
+    /// How long a camera's former node goes on while the new one has no media.
+    pub handover: Duration,
 }
 
 /// What the objects of a pool are made from.

@@ -151,6 +151,7 @@ fn env(input: &Input, component: Component, storage: bool) -> Vec<Value> {
         json!({"name": "WEIR_POOL", "value": pool_name(input.pool)}),
         json!({"name": "WEIR_DATA", "value": DATA_DIR}),
         json!({"name": "WEIR_AUTH_DIR", "value": AUTH_DIR}),
+        json!({"name": "WEIR_HANDOVER_MS", "value": input.settings.handover.as_millis().to_string()}),
         json!({"name": "WEIR_ANONYMOUS_VIEW", "value": input.pool.spec.access.anonymous_view.to_string()}),
     ];
     if storage {

@@ -1,7 +1,7 @@
 //! Pools in `testdata/resources/*.yaml`, each with the objects that are built of it beside it. `WEIR_BLESS=1 cargo test`
 //! writes those anew.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -42,6 +42,7 @@ fn objects(case: &Case) -> (MediaPool, Vec<Built>) {
         image_pull_secrets: case.image_pull_secrets.clone(),
         network_policies: case.network_policies,
         deny_sources: case.deny_sources.clone(),
+        handover: Duration::from_secs(10),
     };
     let nodes = case.nodes.unwrap_or(pool.spec.nodes.replicas);
     let built = build(&Input {
