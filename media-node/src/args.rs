@@ -116,7 +116,8 @@ pub struct Pod {
     /// Lets everybody watch without credentials.
     #[arg(long, env = "WEIR_ANONYMOUS_VIEW", value_parser = yes_or_no())]
     pub anonymous_view: bool,
-    /// Networks that no source may be dialled at, besides those that the pool's policy denies.
+    /// Networks that no source may be dialled at, besides those that the pool's policy denies: the
+    /// cluster's own.
     #[arg(long, env = "WEIR_DENY_SOURCES", value_delimiter = ',')]
     pub deny_sources: Vec<String>,
     /// Milliseconds for which a camera's former node goes on while the new one has no media.

@@ -47,7 +47,7 @@ pub struct Args {
     pub network_policies: bool,
 
     /// Network that no source may be dialled at, besides those of each pool's policy; several are divided by commas. The
-    /// address of the API server is always one.
+    /// networks of Services and the address of the API server always are.
     #[arg(long, env = "WEIR_DENY_SOURCES", value_delimiter = ',')]
     pub deny_sources: Vec<String>,
 
@@ -99,13 +99,11 @@ pub enum LogFormat {
 }
 
 impl Args {
-    /// What pods are made with. `api_server` is the host by which pods reach the API server.
-    pub fn settings(&self, api_server: Option<&str>) -> Settings {
+    /// What pods are made with. `networks` are those of the cluster, which are no source's either.
+    pub fn settings(&self, networks: Vec<String>) -> Settings {
         let filled = |list: &[String]| list.iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>();
         let mut deny_sources = filled(&self.deny_sources);
-        if let Some(address) = api_server.and_then(|host| host.parse::<std::net::IpAddr>().ok()) {
-            deny_sources.push(format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }));
-        }
+        deny_sources.extend(networks);
         Settings {
             image: self.media_node_image.clone(),
             image_pull_policy: self.image_pull_policy.clone(),
@@ -142,23 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn the_api_server_is_no_source() {
+    fn the_cluster_is_no_source() {
         let args = Args::parse_from([
             "operator",
             "--media-node-image",
             "i",
             "--deny-sources",
-            "10.96.0.0/12,",
+            "10.244.0.0/16,",
         ]);
         assert_eq!(
-            args.settings(Some("10.96.0.1")).deny_sources,
-            ["10.96.0.0/12", "10.96.0.1/32"]
+            args.settings(vec!["10.96.0.0/12".into()]).deny_sources,
+            ["10.244.0.0/16", "10.96.0.0/12"]
         );
-        assert_eq!(
-            args.settings(Some("fd00::1")).deny_sources,
-            ["10.96.0.0/12", "fd00::1/128"]
-        );
-        assert_eq!(args.settings(Some("api.example")).deny_sources, ["10.96.0.0/12"]);
     }
 
     #[test]
@@ -166,7 +159,7 @@ mod tests {
         let args = Args::parse_from(["operator", "--media-node-image", "i", "--handover-ms", "4000"]);
         let time = Duration::from_secs(4);
         assert_eq!(
-            (args.limits().handover, args.settings(None).handover),
+            (args.limits().handover, args.settings(vec![]).handover),
             (time, time)
         );
     }

@@ -6,6 +6,7 @@ mod health;
 mod lease;
 mod pool_manifest;
 mod schedule;
+mod service_networks;
 
 use std::{
     collections::HashMap,
@@ -121,19 +122,19 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
 
     let schedule = Arc::new(Schedule::new(QUIET, PACE));
     // An API server that is away is waited for, as long as nobody asks for an end.
-    let started = stop.run_until_cancelled(Caches::start(&client, &scope, &schedule));
-    let Some((caches, mut watches)) = started.await else {
+    let start = async {
+        // By the name that pods have for it.
+        let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+        let api_server = api_server.and_then(|host| host.parse().ok());
+        let networks = service_networks::find(&client, api_server).await;
+        (networks, Caches::start(&client, &scope, &schedule).await)
+    };
+    let Some((networks, (caches, mut watches))) = stop.run_until_cancelled(start).await else {
         tracing::info!("operator ends");
         return Ok(());
     };
-    let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
     let events = Events::start(client.clone(), "weir-operator", identity.clone());
-    let context = Context::new(
-        client.clone(),
-        events,
-        args.settings(api_server.as_deref()),
-        args.limits(),
-    );
+    let context = Context::new(client.clone(), events, args.settings(networks), args.limits());
     let mut lease = Lease::new(
         client.clone(),
         &own_namespace,

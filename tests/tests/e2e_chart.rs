@@ -144,8 +144,9 @@ async fn by_default_the_operator_keeps_to_its_namespace() -> Result<()> {
         let namespace = object["metadata"]["namespace"].as_str();
         if kind == "ClusterRole" && name.ends_with("-operator") {
             let rules = object["rules"].as_array().context("rules")?;
+            let resources: Vec<_> = rules.iter().map(|r| &r["resources"]).collect();
             ensure!(
-                rules.len() == 1 && rules[0]["resources"] == serde_json::json!(["nodes"]),
+                serde_json::json!(resources) == serde_json::json!([["nodes"], ["servicecidrs"]]),
                 "{rules:?}"
             );
         }

@@ -7,8 +7,6 @@ use crate::cluster::Identity;
 use crate::cluster::kubernetes::{self, Cluster};
 use crate::cluster::resource::World;
 use anyhow::Context;
-use ipnet::Ipv4Net;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -70,19 +68,7 @@ fn policy_of(world: &World, denied: &[String]) -> SourcePolicy {
         .pool()
         .map(|pool| pool.spec.source_policy.clone())
         .unwrap_or_default();
-    SourcePolicy::pool(
-        &rules,
-        service_network().into_iter().chain(denied.iter().cloned()),
-    )
-}
-
-/// The network of the cluster's Services, as far as a pod can tell: the /16 around the address that
-/// the API server has as a Service. Nothing outside a cluster can be routed to there.
-fn service_network() -> Option<String> {
-    let host: Ipv4Addr = std::env::var("KUBERNETES_SERVICE_HOST").ok()?.parse().ok()?;
-    Ipv4Net::new(host, 16)
-        .ok()
-        .map(|network| network.trunc().to_string())
+    SourcePolicy::pool(&rules, denied.iter().cloned())
 }
 
 /// The number at the end of a pod's name: 1 of `media-node-1`; 0 where there is none.

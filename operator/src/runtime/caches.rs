@@ -84,7 +84,11 @@ impl Caches {
         let all = watcher::Config::default().timeout(WATCH_SECONDS);
         // Of the other kinds only those objects that carry a pool's label concern us.
         let of_pools = all.clone().labels(POOL_LABEL);
-        let nodes = if may_read(&Api::all(client.clone())).await {
+        let one = ListParams::default().limit(1);
+        let may_read = list_patiently::<Node>(&Api::all(client.clone()), &one)
+            .await
+            .is_some();
+        let nodes = if may_read {
             Some(watch(
                 &mut tasks,
                 Api::<DeserializeGuard<Node>>::all(client.clone()),
@@ -187,13 +191,17 @@ impl Caches {
     }
 }
 
-/// Whether the operator may list those objects. An API server that is not there yet is asked again.
-async fn may_read(api: &Api<Node>) -> bool {
+/// Those objects; none where the operator may not list them, or the API server does not know their kind. One that is not
+/// there yet is asked again.
+pub(super) async fn list_patiently<K>(api: &Api<K>, params: &ListParams) -> Option<Vec<K>>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
     let mut pause = Duration::from_millis(250);
     loop {
-        match tokio::time::timeout(crate::apply::DEADLINE, api.list(&ListParams::default().limit(1))).await {
-            Ok(Ok(_)) => return true,
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => return false,
+        match tokio::time::timeout(crate::apply::DEADLINE, api.list(params)).await {
+            Ok(Ok(list)) => return Some(list.items),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => return None,
             Ok(Err(error)) => tracing::warn!(error = %error, "API server is not there yet"),
             Err(_) => tracing::warn!("API server does not answer yet"),
         }
