@@ -1,8 +1,9 @@
 //! The command line. Each flag is also an environment variable.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, ValueEnum};
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 
 use crate::{plan::Limits, resources::Settings};
 
@@ -45,6 +46,10 @@ pub struct Args {
     /// Makes `NetworkPolicy`s, which let only the pool's pods reach its nodes.
     #[arg(long, env = "WEIR_NETWORK_POLICIES")]
     pub network_policies: bool,
+
+    /// Who may read the metrics of nodes that have a `NetworkPolicy`: a list of its peers as JSON.
+    #[arg(long, env = "WEIR_METRICS_FROM", value_parser = Peers::from_str, default_value = "[]")]
+    pub metrics_from: Peers,
 
     /// Network that no source may be dialled at, besides those of each pool's policy; several are divided by commas. The
     /// networks of Services and the address of the API server always are.
@@ -89,6 +94,18 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+/// Peers of a `NetworkPolicy`.
+#[derive(Clone, Debug, Default)]
+pub struct Peers(Vec<NetworkPolicyPeer>);
+
+impl FromStr for Peers {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(json).map(Self)
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -109,6 +126,7 @@ impl Args {
             image_pull_policy: self.image_pull_policy.clone(),
             image_pull_secrets: filled(&self.image_pull_secrets),
             network_policies: self.network_policies,
+            metrics_from: self.metrics_from.0.clone(),
             deny_sources,
             handover: self.handover(),
         }
@@ -172,6 +190,8 @@ mod tests {
             vec!["--namespace", "a", "--all-namespaces"],
             vec!["--pool-owner", "a"],
             vec!["--lease-seconds", "0"],
+            vec!["--metrics-from", "monitoring"],
+            vec!["--metrics-from", "[1]"],
         ] {
             let all = ["operator", "--media-node-image", "i"]
                 .into_iter()

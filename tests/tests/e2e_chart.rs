@@ -191,6 +191,7 @@ async fn values_arrive() -> Result<()> {
         "images.pullPolicy=Always",
         "images.pullSecrets={pull}",
         "networkPolicy.enabled=true",
+        "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
         "metrics.serviceMonitor.enabled=true",
         "metrics.serviceMonitor.labels.team=video",
         "pool.name=yard",
@@ -217,6 +218,7 @@ async fn values_arrive() -> Result<()> {
         "--image-pull-policy=Always",
         "--image-pull-secrets=pull",
         "--network-policies",
+        r#"--metrics-from=[{"podSelector":{"matchLabels":{"app":"prometheus"}}}]"#,
         "--deny-sources=10.96.0.0/12,fd00::/8",
         "--pool-owner=weir-pool-yard",
     ] {

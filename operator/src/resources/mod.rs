@@ -19,6 +19,7 @@ pub use secret::auth as auth_secret;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use weir_crds::{GROUP, MediaPool, VERSION};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub image_pull_secrets: Vec<String>,
     /// Whether `NetworkPolicy`s are made.
     pub network_policies: bool,
+    /// Who may read the metrics of nodes besides, as peers of such a policy.
+    pub metrics_from: Vec<NetworkPolicyPeer>,
     /// Networks that no source may be dialled at, besides those of the pool's own policy.
     pub deny_sources: Vec<String>,
     /// How long a camera's former node goes on while the new one has no media.

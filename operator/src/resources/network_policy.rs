@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Input, metadata, names, names::Component, pool_name};
 
-/// Nodes are for the pool's pods alone; gateways are for everybody, at their ports.
+/// Nodes are for the pool's pods alone, save that others may be let read metrics; gateways are for everybody, at their ports.
 pub(super) fn build(input: &Input, component: Component) -> Value {
     let pool = pool_name(input.pool);
     let ports = &input.pool.spec.ports;
@@ -17,6 +17,13 @@ pub(super) fn build(input: &Input, component: Component) -> Value {
             .into(),
     };
     let tcp = |port: u16| json!({"protocol": "TCP", "port": port});
+    let mut ingress =
+        vec![json!({"from": from, "ports": [tcp(ports.rtsp), tcp(ports.http), tcp(ports.rtmp)]})];
+    let readers = &input.settings.metrics_from;
+    // A rule without peers would let everybody in.
+    if component == Component::Node && !readers.is_empty() {
+        ingress.push(json!({"from": readers, "ports": [tcp(ports.http)]}));
+    }
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -24,7 +31,7 @@ pub(super) fn build(input: &Input, component: Component) -> Value {
         "spec": {
             "podSelector": {"matchLabels": names::selector(pool, component)},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": from, "ports": [tcp(ports.rtsp), tcp(ports.http), tcp(ports.rtmp)]}],
+            "ingress": ingress,
         },
     })
 }

@@ -29,6 +29,8 @@ struct Case {
     #[serde(default)]
     network_policies: bool,
     #[serde(default)]
+    metrics_from: Vec<NetworkPolicyPeer>,
+    #[serde(default)]
     deny_sources: Vec<String>,
     #[serde(default)]
     image_pull_secrets: Vec<String>,
@@ -41,6 +43,7 @@ fn objects(case: &Case) -> (MediaPool, Vec<Built>) {
         image_pull_policy: Some("IfNotPresent".into()),
         image_pull_secrets: case.image_pull_secrets.clone(),
         network_policies: case.network_policies,
+        metrics_from: case.metrics_from.clone(),
         deny_sources: case.deny_sources.clone(),
         handover: Duration::from_secs(10),
     };
@@ -152,6 +155,7 @@ fn no_secret_is_readable_when_none_is_named() {
         nodes: None,
         secrets: secrets.iter().map(|s| (*s).to_owned()).collect(),
         network_policies: false,
+        metrics_from: vec![],
         deny_sources: vec![],
         image_pull_secrets: vec![],
     };
