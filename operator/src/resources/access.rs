@@ -34,7 +34,7 @@ fn node_rules(input: &Input) -> Vec<Value> {
         ),
         json!({
             "apiGroups": [GROUP],
-            "resources": ["cameras/status", "routes/status", "rooms/status", "recordschedules/status"],
+            "resources": ["cameras/status"],
             "verbs": ["patch"],
         }),
         read("", &["pods"]),
