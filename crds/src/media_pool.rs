@@ -203,6 +203,17 @@ impl MediaPool {
         format!("{}-auth", self.metadata.name.as_deref().unwrap_or_default())
     }
 
+    /// Whether a Secret is the pool's own: no Camera and no Route may name it, as what is in it would be sent to a source.
+    pub fn owns_secret(&self, name: &str) -> bool {
+        let spec = &self.spec;
+        let named = [
+            spec.database.as_ref().map(|d| &d.secret_name),
+            spec.storage.as_ref().and_then(|s| s.secret_name.as_ref()),
+            spec.advertise.turn.as_ref().map(|t| &t.secret_name),
+        ];
+        name == self.auth_secret_name() || named.into_iter().flatten().any(|n| n == name)
+    }
+
     /// Whether this pool goes before `other` in one namespace: the older, then the smaller name.
     pub fn goes_before(&self, other: &Self) -> bool {
         crate::precedence(&self.metadata) < crate::precedence(&other.metadata)
@@ -235,4 +246,27 @@ fn image(_: &mut SchemaGenerator) -> Schema {
             "not an image: write a reference such as registry.example/weir/media-node:1.2.3",
         )]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pool_keeps_its_secrets() {
+        let pool: MediaPool = serde_json::from_value(json!({
+            "apiVersion": "weir.video/v1alpha1", "kind": "MediaPool", "metadata": {"name": "media"},
+            "spec": {"database": {"secretName": "db"}, "storage": {"bucket": "b", "secretName": "s3"},
+                "advertise": {"turn": {"urls": ["turn:t:3478"], "secretName": "turn"}}},
+        }))
+        .expect("a pool");
+        for own in ["media-auth", "db", "s3", "turn"] {
+            assert!(pool.owns_secret(own), "{own}");
+        }
+        for other in ["front-door", "other-auth", ""] {
+            assert!(!pool.owns_secret(other), "{other}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use weir_crds::{Camera, Route};
+use weir_crds::{Camera, MediaPool, Route};
 use weir_proto::Redacted;
 use weir_proto::media::codec::h264;
 use weir_proto::media::{CodecParameters, StreamPath, Track, Tracks};
@@ -220,6 +220,14 @@ impl MadeUp {
         let route: Route = serde_json::from_value(self.object("Route", name, spec)).expect("a route");
         let mut writers = self.writers.lock();
         writers.routes.apply_watcher_event(&Event::Apply(route));
+        writers.news.tell();
+    }
+
+    pub(super) fn pool(&self, name: &str, spec: &Value) {
+        let pool = self.object("MediaPool", name, json!({"spec": spec}));
+        let pool: MediaPool = serde_json::from_value(pool).expect("a pool");
+        let mut writers = self.writers.lock();
+        writers.pools.apply_watcher_event(&Event::Apply(pool));
         writers.news.tell();
     }
 

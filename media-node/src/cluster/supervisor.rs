@@ -159,7 +159,7 @@ async fn run(parts: Parts, settings: Settings, shared: Arc<Shared>, stop: Cancel
     let mut secret_changes = parts.secrets.changes();
     let mut world = parts.world.news();
     let mut task = Task {
-        secrets: SecretCache::new(parts.secrets.clone(), answers),
+        secrets: SecretCache::new(parts.secrets.clone(), parts.world.pools.clone(), answers),
         parts,
         settings,
         shared: shared.clone(),

@@ -221,11 +221,17 @@ async fn write_conditions<K: Plain>(
     }
 }
 
-/// Secrets that Cameras and Routes of the namespace name.
+/// Secrets that Cameras and Routes of the namespace name and nodes may read: none that is a pool's own.
 fn named_secrets(objects: &Objects) -> BTreeSet<String> {
     let cameras = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
     let routes = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
-    cameras.chain(routes).map(|s| s.secret_name.clone()).collect()
+    let named = cameras.chain(routes).map(|s| s.secret_name.clone());
+    named.filter(|name| !is_of_a_pool(objects, name)).collect()
+}
+
+/// Whether a Secret is one of a pool, whose content no source may be sent.
+fn is_of_a_pool(objects: &Objects, secret: &str) -> bool {
+    objects.pools.iter().any(|p| p.owns_secret(secret))
 }
 
 /// Whether an error belongs into a condition rather than being tried again silently.

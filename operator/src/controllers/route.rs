@@ -8,9 +8,9 @@ use weir_crds::{
     condition::{Condition, kind, reason},
 };
 
-use super::{Context, Plain, Rest, World, write_conditions};
+use super::{Context, Plain, Rest, World, is_of_a_pool, write_conditions};
 use crate::{
-    plan::{Plan, PoolPlan, Verdict},
+    plan::{Plan, PoolPlan, Refusal, Verdict},
     snapshot::Objects,
     status::Wanted,
 };
@@ -24,8 +24,25 @@ pub(super) async fn reconcile(
     now: Timestamp,
 ) {
     let served = plan.pools.values().any(|p| matches!(p, PoolPlan::Serve(_)));
-    let wanted = |route: &Route| Some(conditions(plan.routes.get(&route.name_any())?, served));
+    let wanted = |route: &Route| {
+        let verdict = plan.routes.get(&route.name_any())?;
+        let secret = route.spec.credentials.as_ref().map(|c| &c.secret_name);
+        match secret.filter(|s| is_of_a_pool(objects, s)) {
+            Some(secret) => Some(conditions(&not_for_sources(secret), served)),
+            None => Some(conditions(verdict, served)),
+        }
+    };
     write_conditions(context, &objects.routes, world, rest, now, wanted).await;
+}
+
+fn not_for_sources(secret: &str) -> Verdict {
+    Verdict::Refuse(Refusal {
+        reason: reason::INVALID_SPEC,
+        message: format!(
+            "the Secret {secret} is the MediaPool's own, which no source is sent: name one for this source in \
+             spec.credentials.secretName"
+        ),
+    })
 }
 
 impl Plain for Route {
@@ -72,7 +89,6 @@ fn conditions(verdict: &Verdict, served: bool) -> Vec<Wanted> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Refusal;
 
     #[test]
     fn a_refused_route_is_stalled() {

@@ -293,6 +293,34 @@ async fn routes_are_accepted_or_refused_once() {
 }
 
 #[tokio::test]
+async fn no_source_is_sent_what_is_in_the_secrets_of_a_pool() {
+    let mut scenario = Scenario::new(ApiServer::default());
+    let mut camera = fixtures::camera("front");
+    camera.spec.credentials = serde_json::from_value(json!({"secretName": "media-auth"})).expect("a name");
+    let mut route = fixtures::route("a", "/cams/", "rtsp://10.0.0.7/");
+    route.spec.credentials.clone_from(&camera.spec.credentials);
+    let mut other = fixtures::camera("back");
+    other.spec.credentials = serde_json::from_value(json!({"secretName": "back-door"})).expect("a name");
+    scenario.server = scenario.server.clone().knows(&route).knows(&other);
+    scenario.objects.cameras = vec![Arc::new(camera), Arc::new(other)];
+    scenario.objects.routes = vec![Arc::new(route)];
+    scenario.reconcile().await;
+    let writes = scenario.writes().await;
+    let write = |end: &str| {
+        &writes
+            .iter()
+            .find(|w| w.path.ends_with(end))
+            .expect("written")
+            .body
+    };
+    let rules = write("/roles/media-node")["rules"].as_array().expect("rules");
+    let secrets = rules.iter().find(|r| r["resources"] == json!(["secrets"]));
+    assert_eq!(secrets.expect("a rule")["resourceNames"], json!(["back-door"]));
+    let accepted = condition(&write("/routes/a/status")["status"], "Accepted");
+    assert_eq!(accepted["reason"], "InvalidSpec");
+}
+
+#[tokio::test]
 async fn what_nothing_runs_yet_says_so() {
     let mut scenario = Scenario::new(ApiServer::default());
     let room: weir_crds::Room = serde_json::from_value(json!({

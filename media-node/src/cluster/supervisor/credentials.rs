@@ -5,12 +5,14 @@
 use crate::cluster::job_of::{self, Refusal};
 use crate::cluster::resource::{SecretData, Secrets, WriteError};
 use crate::ingest::Credentials;
+use kube::runtime::reflector::Store;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::warn;
+use weir_crds::MediaPool;
 use weir_crds::condition::reason;
 
 /// A Secret that isn't there, or couldn't be read, is asked for again after this.
@@ -32,6 +34,7 @@ struct Slot {
 
 pub(super) struct SecretCache {
     source: Arc<dyn Secrets>,
+    pools: Store<MediaPool>,
     slots: HashMap<SecretName, Slot>,
     answers: mpsc::Sender<Answer>,
 }
@@ -45,15 +48,29 @@ pub(super) enum Found {
 }
 
 impl SecretCache {
-    pub(super) fn new(source: Arc<dyn Secrets>, answers: mpsc::Sender<Answer>) -> Self {
+    /// `pools` have Secrets of their own, which no source is sent.
+    pub(super) fn new(
+        source: Arc<dyn Secrets>,
+        pools: Store<MediaPool>,
+        answers: mpsc::Sender<Answer>,
+    ) -> Self {
         Self {
             source,
+            pools,
             slots: HashMap::new(),
             answers,
         }
     }
 
     pub(super) fn find(&mut self, name: &SecretName) -> Found {
+        if self.pools.find(|pool| pool.owns_secret(&name.1)).is_some() {
+            let message = format!(
+                "the Secret {} is the MediaPool's own, which no source is sent: name one for this source in \
+                 spec.credentials.secretName",
+                name.1
+            );
+            return Found::Refused(Refusal::new(reason::INVALID_SPEC, message));
+        }
         let slot = self.slots.entry(name.clone()).or_default();
         let found = match &slot.value {
             Some(Ok(credentials)) => return Found::Ready(credentials.clone()),

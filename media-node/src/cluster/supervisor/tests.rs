@@ -357,6 +357,24 @@ async fn a_secret_is_waited_for_and_its_rotation_breaks_no_live_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_is_not_sent_what_is_in_the_secrets_of_a_pool() {
+    let f = Fixture::new(true);
+    *f.vault.password.lock() = Some("canary-admin".to_owned());
+    f.world.pool("media", &json!({"database": {"secretName": "db"}}));
+    for (name, secret) in [("a", "media-auth"), ("b", "db"), ("c", "door")] {
+        f.world.camera(
+            name,
+            json!({"spec": {"source": {"rtsp": {"url": "rtsp://a/"}}, "credentials": {"secretName": secret}}}),
+        );
+    }
+    pass(2.0).await;
+    assert_eq!(f.launcher.running(), ["c"]);
+    for name in ["a", "b"] {
+        held(f.condition(name, kind::ACCEPTED), false, "InvalidSpec");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_ends_by_itself_is_started_again_more_and_more_rarely() {
     let f = Fixture::new(true);
     f.world.rtsp("a");
