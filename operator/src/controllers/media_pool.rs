@@ -17,7 +17,7 @@ use weir_crds::{
     media_pool::NodeStatus,
 };
 
-use super::{Context, Rest, World, is_news, named_secrets};
+use super::{Context, Rest, World, named_secrets};
 use crate::{
     apply::{self, request},
     error::{Category, Error},
@@ -33,6 +33,8 @@ use crate::{
 const RESYNC: Duration = Duration::from_mins(1);
 /// How long after they were applied objects may still be missing from the watch.
 const SETTLE: Duration = Duration::from_secs(3);
+/// Failures in a row of which only the last is news, unless the first wants a person: API servers throttle and restart.
+const PATIENCE: u32 = 3;
 /// A status in which nothing but numbers of cameras changed is written this often at most.
 const COUNTS: Duration = Duration::from_secs(1);
 
@@ -120,9 +122,8 @@ async fn apply_objects(
             .deployments
             .iter()
             .any(|d| d.name_any() == names::gateway(&name));
-    let due = world.pool.hash != Some(hash)
-        || world.pool.failure.is_some()
-        || age.is_none_or(|age| age >= RESYNC || (!present && age >= SETTLE));
+    let due =
+        world.pool.hash != Some(hash) || age.is_none_or(|age| age >= RESYNC || (!present && age >= SETTLE));
     if !due {
         let next = if present { RESYNC } else { SETTLE };
         rest.again(next.saturating_sub(age.unwrap_or_default()));
@@ -133,15 +134,22 @@ async fn apply_objects(
         return;
     }
     let result = apply_all(context, pool, built).await;
-    world.pool.failure = match &result {
-        Err(error) if is_news(error.category()) => Some((error.category(), error.chain())),
-        _ => None,
-    };
+    let failure = result.as_ref().err().map(|e| (e.category(), e.chain()));
     if rest.note(world, "MediaPool", &name, result).is_some() {
         world.pool.hash = Some(hash);
         world.pool.at = Some(started);
         rest.again(RESYNC);
+    } else {
+        // Part of it may stand: all of it is due.
+        world.pool.hash = None;
     }
+    let times = world.retries.times(&format!("MediaPool/{name}"));
+    world.pool.failure = failure.filter(|(category, _)| is_news(*category, times));
+}
+
+/// Whether a failure belongs into a condition rather than being tried again silently.
+fn is_news(category: Category, times: u32) -> bool {
+    category.wants_a_person() || (!category.is_ordinary() && times >= PATIENCE)
 }
 
 /// Applies all that can be applied, and returns the first failure.

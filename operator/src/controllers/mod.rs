@@ -23,7 +23,7 @@ use tracing::Instrument;
 use weir_crds::condition::{self, Condition};
 
 use crate::{
-    error::{Category, Error},
+    error::Error,
     events::{Events, Note},
     metrics as names,
     plan::{self, Limits},
@@ -232,11 +232,6 @@ fn named_secrets(objects: &Objects) -> BTreeSet<String> {
 /// Whether a Secret is one of a pool, whose content no source may be sent.
 fn is_of_a_pool(objects: &Objects, secret: &str) -> bool {
     objects.pools.iter().any(|p| p.owns_secret(secret))
-}
-
-/// Whether an error belongs into a condition rather than being tried again silently.
-fn is_news(category: Category) -> bool {
-    !category.is_ordinary()
 }
 
 #[cfg(test)]

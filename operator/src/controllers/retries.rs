@@ -35,6 +35,11 @@ impl Retries {
             .filter(|wait| !wait.is_zero())
     }
 
+    /// How often in a row work on the object has failed.
+    pub(super) fn times(&self, key: &str) -> u32 {
+        self.0.get(key).map_or(0, |f| f.times)
+    }
+
     /// Notes a failure. Says when to try again.
     pub(super) fn failed(&mut self, key: String, category: Category, now: Instant) -> Duration {
         let failure = self.0.entry(key).or_insert(Failure { times: 0, until: now });
@@ -78,6 +83,7 @@ mod tests {
         assert!(last >= LONGEST.mul_f64(0.8) && last <= LONGEST.mul_f64(1.2));
         assert_eq!(retries.waits("a", now), Some(last));
         assert_eq!(retries.waits("b", now), None);
+        assert_eq!((retries.times("a"), retries.times("b")), (106, 0));
         assert_eq!(retries.waits("a", now + last), None);
         retries.succeeded("a");
         assert_eq!(retries.waits("a", now), None);

@@ -211,6 +211,30 @@ async fn a_pool_that_cannot_be_applied_holds_up_no_camera() {
 }
 
 #[tokio::test]
+async fn an_api_server_that_asks_for_patience_is_no_news_at_first() {
+    let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/studio/roles/media-node";
+    let server = (0..3).fold(ApiServer::default(), |server, _| {
+        server.fails("PATCH", role, 429, "TooManyRequests", "later")
+    });
+    let mut scenario = Scenario::new(server);
+    // A pod of an older version has its turn meanwhile.
+    scenario.objects.stateful_sets = vec![Arc::new(fixtures::stateful_set("media", "rev-2", 2))];
+    scenario.objects.cameras.clear();
+    let mut reasons = vec![];
+    for _ in 0..3 {
+        let next = scenario.reconcile().await.expect("not done");
+        let pool: weir_crds::MediaPool = scenario.server.object(POOL);
+        let ready = pool.condition("Ready").expect("said").clone();
+        reasons.push(ready.reason);
+        scenario.objects.pools = vec![Arc::new(scenario.server.object(POOL))];
+        tokio::time::sleep(next).await;
+    }
+    assert_eq!(reasons, ["RollingOut", "RollingOut", "ApplyFailed"]);
+    let removed = scenario.writes().await.iter().any(|w| w.method == "DELETE");
+    assert!(removed, "the roll-out goes on");
+}
+
+#[tokio::test]
 async fn a_node_is_lost_and_its_camera_moves() {
     let mut scenario = Scenario::new(ApiServer::default());
     scenario.reconcile().await;
