@@ -109,6 +109,19 @@ impl Error {
         }
     }
 
+    /// Whether the API server is away or overloaded, so that the next request would fare no better, whatever it is about. Status
+    /// 500 may be about one object: a webhook of its kind that is away.
+    pub fn is_of_the_server(&self) -> bool {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => matches!(status.code, 429 | 503 | 504),
+                _ => self.category() == Category::Unavailable,
+            },
+            Self::Timeout { .. } => true,
+            Self::Json { .. } => false,
+        }
+    }
+
     /// The error and all its causes in one line, at most so long that it fits a condition.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
@@ -157,6 +170,8 @@ mod tests {
             after: Duration::from_secs(1),
         };
         assert_eq!(timeout.category(), Category::Unavailable);
+        assert!(timeout.is_of_the_server() && api(429).is_of_the_server() && api(503).is_of_the_server());
+        assert!(!api(500).is_of_the_server() && !api(403).is_of_the_server());
     }
 
     #[test]

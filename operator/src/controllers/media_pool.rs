@@ -49,10 +49,71 @@ const APPLY_FAILED: &str = "ApplyFailed";
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     uid: Option<String>,
+    /// Of the role of nodes.
+    role: Option<[u8; 32]>,
+    /// Of all objects.
     hash: Option<[u8; 32]>,
     at: Option<Instant>,
     failure: Option<(Category, String)>,
     status_at: Option<Instant>,
+}
+
+/// Applies the role of nodes, if it is another than was applied last. Whatever becomes of it, [`reconcile`] applies it with the
+/// rest, and says what is wrong in the status.
+pub(super) async fn grant(
+    context: &Context,
+    pool: &MediaPool,
+    objects: &Objects,
+    plan: &Plan,
+    world: &mut World,
+    rest: &mut Rest,
+) {
+    let name = pool.name_any();
+    let Some(PoolPlan::Serve(serving)) = plan.pools.get(&name) else {
+        return;
+    };
+    if world.pool.uid != pool.metadata.uid {
+        world.pool = Applied {
+            uid: pool.metadata.uid.clone(),
+            ..Applied::default()
+        };
+    }
+    let built = build(context, pool, objects, serving);
+    let is_role = |b: &&Built| b.resource.kind == "Role" && b.name == names::node(&name);
+    let Some(role) = built.iter().find(is_role) else {
+        return;
+    };
+    let hash = hash(std::slice::from_ref(role));
+    if world.pool.role == Some(hash) {
+        return;
+    }
+    if let Some(wait) = world
+        .retries
+        .waits(&format!("Role/{}", role.name), Instant::now())
+    {
+        rest.again(wait);
+        return;
+    }
+    let result = apply::apply(&context.client, &pool.namespace().unwrap_or_default(), role).await;
+    if rest.note(world, "Role", &role.name, result).is_some() {
+        world.pool.role = Some(hash);
+    }
+}
+
+fn build(context: &Context, pool: &MediaPool, objects: &Objects, serving: &Serving) -> Vec<Built> {
+    resources::build(&Input {
+        pool,
+        settings: &context.settings,
+        nodes: serving.replicas,
+        secrets: &named_secrets(objects),
+    })
+}
+
+fn hash(built: &[Built]) -> [u8; 32] {
+    let all = built
+        .iter()
+        .fold(Sha256::new(), |h, b| h.chain_update(b.body.to_string()));
+    all.finalize().into()
 }
 
 pub(super) async fn reconcile(
@@ -75,19 +136,7 @@ pub(super) async fn reconcile(
             write(context, pool, status, &refused(why), world, rest, now).await;
         }
         Some(PoolPlan::Serve(serving)) => {
-            if world.pool.uid != pool.metadata.uid {
-                world.pool = Applied {
-                    uid: pool.metadata.uid.clone(),
-                    ..Applied::default()
-                };
-            }
-            let secrets = named_secrets(objects);
-            let built = resources::build(&Input {
-                pool,
-                settings: &context.settings,
-                nodes: serving.replicas,
-                secrets: &secrets,
-            });
+            let built = build(context, pool, objects, serving);
             apply_objects(context, pool, objects, &built, world, rest).await;
             if world.pool.failure.is_none() {
                 remove_pods(context, pool, plan, world, rest).await;
@@ -108,11 +157,7 @@ async fn apply_objects(
 ) {
     let name = pool.name_any();
     let started = Instant::now();
-    let hash: [u8; 32] = built
-        .iter()
-        .fold(Sha256::new(), |h, b| h.chain_update(b.body.to_string()))
-        .finalize()
-        .into();
+    let hash = hash(built);
     let age = world.pool.at.map(|at| started.saturating_duration_since(at));
     let present = objects
         .stateful_sets
@@ -152,7 +197,7 @@ fn is_news(category: Category, times: u32) -> bool {
     category.wants_a_person() || (!category.is_ordinary() && times >= PATIENCE)
 }
 
-/// Applies all that can be applied, and returns the first failure.
+/// Applies all that can be applied, and returns the first failure. An API server that is away is not asked for the rest.
 async fn apply_all(context: &Context, pool: &MediaPool, built: &[Built]) -> Result<(), Error> {
     let namespace = pool.namespace().unwrap_or_default();
     let mut first = None;
@@ -162,11 +207,14 @@ async fn apply_all(context: &Context, pool: &MediaPool, built: &[Built]) -> Resu
             "Secret of the administrator was made"
         ),
         Ok(false) => {}
+        Err(error) if error.is_of_the_server() => return Err(error),
         Err(error) => first = Some(error),
     }
     for object in built {
-        if let Err(error) = apply::apply(&context.client, &namespace, object).await {
-            first.get_or_insert(error);
+        match apply::apply(&context.client, &namespace, object).await {
+            Ok(()) => {}
+            Err(error) if error.is_of_the_server() => return Err(error),
+            Err(error) => _ = first.get_or_insert(error),
         }
     }
     match first {

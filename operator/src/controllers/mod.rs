@@ -136,16 +136,19 @@ pub async fn reconcile(
     if let Some(wake) = plan.wake {
         rest.again(wake);
     }
-    // Roles before placements: a node that is given a camera may read its Secret by then. A pool whose objects cannot be
-    // applied holds up no camera.
+    // The role before placements: a node that is given a camera may read its Secret by then. The many other objects of a
+    // pool come after them, and hold up no camera.
     let now = Timestamp::now();
+    for pool in &objects.pools {
+        media_pool::grant(context, pool, &objects, &plan, world, &mut rest).await;
+    }
+    camera::reconcile(context, &objects, &snapshot, &plan, world, &mut rest, now).await;
     for pool in &objects.pools {
         let span = span("MediaPool", namespace, &pool.name_any(), pool.metadata.generation);
         media_pool::reconcile(context, pool, &objects, &plan, world, &mut rest, now)
             .instrument(span)
             .await;
     }
-    camera::reconcile(context, &objects, &snapshot, &plan, world, &mut rest, now).await;
     route::reconcile(context, &objects, &plan, world, &mut rest, now).await;
     room::reconcile(context, &objects, world, &mut rest, now).await;
     record_schedule::reconcile(context, &objects, world, &mut rest, now).await;

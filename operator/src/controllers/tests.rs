@@ -98,10 +98,6 @@ async fn a_new_camera_is_placed_and_the_pool_made() {
     let mut scenario = Scenario::new(ApiServer::default());
     scenario.reconcile().await;
     let writes = scenario.writes().await;
-    assert_eq!(
-        (writes[0].method.as_str(), writes[0].path.as_str()),
-        ("POST", "/api/v1/namespaces/studio/secrets")
-    );
     let at = |path: &str| {
         writes
             .iter()
@@ -116,6 +112,15 @@ async fn a_new_camera_is_placed_and_the_pool_made() {
     assert!(
         role < at(CAMERA_STATUS),
         "a node may read the Secret of a camera that it gets"
+    );
+    let secret = at("/api/v1/namespaces/studio/secrets");
+    assert!(
+        secret < at("/apis/apps/v1/namespaces/studio/statefulsets/media-node"),
+        "pods need what they mount"
+    );
+    assert!(
+        at(CAMERA_STATUS) < secret,
+        "no camera waits for the pool's objects"
     );
     let status = &writes[at(CAMERA_STATUS)].body["status"];
     assert_eq!(
@@ -183,7 +188,10 @@ async fn a_conflict_is_met_with_another_look() {
 #[tokio::test]
 async fn a_pool_that_cannot_be_applied_holds_up_no_camera() {
     let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/studio/roles/media-node";
-    let server = ApiServer::default().fails("PATCH", role, 403, "Forbidden", "no such right");
+    // Once before the cameras, once with all of the pool.
+    let server = (0..2).fold(ApiServer::default(), |server, _| {
+        server.fails("PATCH", role, 403, "Forbidden", "no such right")
+    });
     let mut scenario = Scenario::new(server);
     scenario.reconcile().await;
     assert_eq!(
@@ -212,22 +220,23 @@ async fn a_pool_that_cannot_be_applied_holds_up_no_camera() {
 
 #[tokio::test]
 async fn an_api_server_that_asks_for_patience_is_no_news_at_first() {
-    let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/studio/roles/media-node";
+    let account = "/api/v1/namespaces/studio/serviceaccounts/media-node";
     let server = (0..3).fold(ApiServer::default(), |server, _| {
-        server.fails("PATCH", role, 429, "TooManyRequests", "later")
+        server.fails("PATCH", account, 429, "TooManyRequests", "later")
     });
     let mut scenario = Scenario::new(server);
     // A pod of an older version has its turn meanwhile.
     scenario.objects.stateful_sets = vec![Arc::new(fixtures::stateful_set("media", "rev-2", 2))];
     scenario.objects.cameras.clear();
     let mut reasons = vec![];
+    let mut next = Duration::ZERO;
     for _ in 0..3 {
-        let next = scenario.reconcile().await.expect("not done");
+        tokio::time::sleep(next).await;
+        next = scenario.reconcile().await.expect("not done");
         let pool: weir_crds::MediaPool = scenario.server.object(POOL);
         let ready = pool.condition("Ready").expect("said").clone();
         reasons.push(ready.reason);
         scenario.objects.pools = vec![Arc::new(scenario.server.object(POOL))];
-        tokio::time::sleep(next).await;
     }
     assert_eq!(reasons, ["RollingOut", "RollingOut", "ApplyFailed"]);
     let removed = scenario.writes().await.iter().any(|w| w.method == "DELETE");
@@ -235,10 +244,22 @@ async fn an_api_server_that_asks_for_patience_is_no_news_at_first() {
 }
 
 #[tokio::test]
+async fn an_api_server_that_is_away_is_not_asked_for_all_of_a_pool() {
+    let secrets = "/api/v1/namespaces/studio/secrets";
+    let server = ApiServer::default().fails("POST", secrets, 503, "ServiceUnavailable", "not now");
+    let mut scenario = Scenario::new(server);
+    scenario.reconcile().await;
+    let writes = scenario.writes().await;
+    let after = writes.iter().skip_while(|w| w.path != secrets).skip(1);
+    let paths: Vec<&str> = after.map(|w| w.path.as_str()).collect();
+    assert_eq!(paths, [format!("{POOL}/status")]);
+}
+
+#[tokio::test]
 async fn a_node_is_lost_and_its_camera_moves() {
     let mut scenario = Scenario::new(ApiServer::default());
     scenario.reconcile().await;
-    assert_eq!(scenario.events().await, ["Ready", "Placed"]);
+    assert_eq!(scenario.events().await, ["Placed", "Ready"]);
     scenario.context.limits.grace = Duration::from_millis(50);
     scenario.objects.pods.remove(0);
     let next = scenario.reconcile().await.expect("waits");
