@@ -42,10 +42,19 @@ impl Window {
 
     /// Takes the next segment; `program_date_time_ms` as in [`Entry`].
     ///
-    /// One that is here already is left as it is: after a relay has reconnected, it comes again. One
-    /// with an older number starts the window anew.
+    /// After a relay has reconnected, a segment comes again: one that is here is left as it is, unless
+    /// it was cut off by the loss and now comes whole. One with an older number starts the window anew.
     pub fn push(&mut self, segment: Segment, program_date_time_ms: Option<i64>) {
-        if self.segment(segment.number).is_some() {
+        let mut known = self.segments.iter_mut().map(|stored| &mut stored.segment);
+        if let Some(known) = known.find(|known| known.number == segment.number) {
+            if segment.duration > known.duration {
+                // Nothing is missing before it: it begins as the part did.
+                let discontinuity = known.discontinuity;
+                *known = Segment {
+                    discontinuity,
+                    ..segment
+                };
+            }
             return;
         }
         if self
@@ -196,5 +205,30 @@ mod tests {
         window.push(segment(2, true), None);
         assert_eq!(numbers(&window), [2]);
         assert!(window.segment(7).is_none());
+    }
+
+    #[test]
+    fn a_whole_segment_takes_the_place_of_its_part() {
+        let part = |number, ms, bytes| Segment {
+            duration: Duration::from_millis(ms),
+            bytes: Bytes::from_static(bytes),
+            ..segment(number, false)
+        };
+        let mut window = Window::new(Form::Ts, 3, 1);
+        window.push(part(5, 2000, b"five"), None);
+        window.push(part(6, 700, b"si"), Some(1));
+        let again = Segment {
+            discontinuity: true,
+            ..part(6, 2000, b"six")
+        };
+        window.push(again, Some(2));
+        window.push(part(6, 900, b"si"), None);
+        let entry = &window.playlist().entries[1];
+        assert_eq!(entry.duration, Duration::from_secs(2));
+        assert_eq!(
+            (entry.discontinuity, entry.program_date_time_ms),
+            (false, Some(1))
+        );
+        assert_eq!(window.segment(6).unwrap().bytes, "six");
     }
 }
