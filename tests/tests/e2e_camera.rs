@@ -262,7 +262,7 @@ async fn other_kinds_are_accepted() -> Result<()> {
         player::probe_rtsp(&ns.rtsp("hr/h264").await?, "tcp", 2.0)
             .await?
             .expect(&["h264", "aac"], 2.0)?;
-        player::probe(&ns.http("/streams/hr/h265.flv").await?, &[], 2.0)
+        player::probe_rtsp(&ns.rtsp("hr/h265").await?, "tcp", 2.0)
             .await?
             .expect(&["hevc", "aac"], 2.0)?;
 
