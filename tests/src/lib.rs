@@ -9,6 +9,7 @@
 //! | `manifest` | resources as YAML |
 //! | `camera` | RTSP servers and publishers that are not ours |
 //! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
+//! | `hls` | playlists and segments, and a player that wants every segment |
 //! | `browser` | players in headless Chromium |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
 //!
@@ -18,7 +19,7 @@
 pub mod browser;
 pub mod camera;
 pub mod cluster;
-
+pub mod hls;
 pub mod manifest;
 pub mod media_node;
 pub mod player;

@@ -1,7 +1,10 @@
 //! Players that are not ours, and what they saw.
 
 use std::{
+    fmt,
     path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -9,10 +12,14 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::Command,
+    task::JoinHandle,
+};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
-use crate::{process, wait::secs};
+use crate::{eventually, process, wait::secs};
 
 /// How long a player may take beyond the time that it plays.
 const PATIENCE: Duration = secs(45);
@@ -253,4 +260,146 @@ pub async fn probe_web_socket(url: &str, folder: &Path, seconds: f64) -> Result<
     let file = folder.join("web-socket.flv");
     std::fs::write(&file, messages.concat())?;
     probe(&file.to_string_lossy(), &[], seconds + 10.0).await
+}
+
+/// Of a viewer who begins again: how long they wait before.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A viewer who stays: ffmpeg decodes the stream and is started again whenever it ends. It keeps account of when there
+/// was a picture. Ends with this value.
+pub struct Watching {
+    url: String,
+    task: JoinHandle<()>,
+    account: Arc<Mutex<Account>>,
+}
+
+#[derive(Debug)]
+struct Account {
+    pictures: u64,
+    /// When the newest of them came; before the first, the start.
+    latest: Instant,
+    /// The longest time between two of them.
+    longest: Duration,
+    starts: u32,
+    /// ffmpeg's last words.
+    complaints: String,
+}
+
+impl Watching {
+    /// Begins to watch. `options` go before the URL; those that end a connection on which nothing comes are there already.
+    pub fn start(url: &str, options: &[&str]) -> Self {
+        let account = Arc::new(Mutex::new(Account {
+            pictures: 0,
+            latest: Instant::now(),
+            longest: Duration::ZERO,
+            starts: 0,
+            complaints: String::new(),
+        }));
+        let silence = if url.starts_with("rtsp:") {
+            "-timeout"
+        } else {
+            "-rw_timeout"
+        };
+        let mut words: Vec<String> = [silence, "4000000", "-analyzeduration", "1000000"]
+            .map(str::to_owned)
+            .into();
+        words.extend(options.iter().map(|&o| o.to_owned()));
+        words.extend(["-i".to_owned(), url.to_owned()]);
+        let kept = account.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                lock(&kept).starts += 1;
+                let complaints = match watch(&words, &kept).await {
+                    Ok(complaints) => complaints,
+                    Err(e) => format!("{e:#}"),
+                };
+                lock(&kept).complaints = complaints;
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        Self {
+            url: url.to_owned(),
+            task,
+            account,
+        }
+    }
+
+    /// Waits for a picture that comes from now on.
+    ///
+    /// # Errors
+    /// When none does within `limit`.
+    pub async fn until_picture(&self, limit: Duration) -> Result<()> {
+        let before = lock(&self.account).pictures;
+        eventually(limit, &format!("a picture of {}", self.url), async || {
+            ensure!(lock(&self.account).pictures > before, "{self}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The longest time without a picture since the first.
+    pub fn longest_gap(&self) -> Duration {
+        let account = lock(&self.account);
+        if account.pictures == 0 {
+            return Duration::ZERO;
+        }
+        account.longest.max(account.latest.elapsed())
+    }
+}
+
+impl fmt::Display for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.url, lock(&self.account))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
+    account.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs ffmpeg until it ends, and returns its complaints.
+async fn watch(words: &[String], account: &Mutex<Account>) -> Result<String> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-v", "error", "-threads", "1"]);
+    command
+        .args(["-progress", "pipe:1", "-stats_period", "0.2"])
+        .args(words);
+    command.args(["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn().context("start ffmpeg")?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let mut progress = BufReader::new(out.context("its output")?).lines();
+    let count = async {
+        let mut seen = 0;
+        while let Ok(Some(line)) = progress.next_line().await {
+            let frames = line
+                .strip_prefix("frame=")
+                .and_then(|n| n.trim().parse::<u64>().ok());
+            let Some(frames) = frames.filter(|n| *n > seen) else {
+                continue;
+            };
+            let mut account = lock(account);
+            if account.pictures > 0 {
+                account.longest = account.longest.max(account.latest.elapsed());
+            }
+            account.latest = Instant::now();
+            account.pictures += frames - seen;
+            seen = frames;
+        }
+    };
+    let mut complaints = Vec::new();
+    let mut err = err.context("its complaints")?;
+    let ((), read) = tokio::join!(count, err.read_to_end(&mut complaints));
+    read?;
+    child.wait().await?;
+    Ok(String::from_utf8_lossy(&complaints).trim().to_owned())
 }
