@@ -6,7 +6,10 @@ use std::{
     panic::AssertUnwindSafe,
     path::PathBuf,
     process::ExitStatus,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,9 +33,9 @@ pub const ADMIN_PASSWORD: &str = "canary-pool-3jHs";
 /// This machine as pods see it: where cameras listen.
 pub const MACHINE: &str = "10.99.0.1";
 
-/// Variables by which `with-cluster` tells its children about the cluster.
+/// Variables by which `with-cluster` tells its children about the cluster; CONTRIBUTING.md says which are set by hand.
 pub mod variable {
-    /// The administrator's kubeconfig. Set it by hand to use a cluster of your own.
+    /// The administrator's kubeconfig.
     pub const KUBECONFIG: &str = "WEIR_TEST_KUBECONFIG";
     /// The folder of `kubectl` and `helm`.
     pub const PROGRAMS: &str = "WEIR_TEST_CLUSTER_PROGRAMS";
@@ -42,9 +45,11 @@ pub mod variable {
     pub const MACHINE: &str = "WEIR_TEST_MACHINE";
     /// URL of the PostgreSQL server, without a database's name.
     pub const DATABASE: &str = "WEIR_TEST_DATABASE";
-    /// The image of the media node, and the same image under a second name.
+    /// The operator's image.
+    pub const OPERATOR_IMAGE: &str = "WEIR_TEST_OPERATOR_IMAGE";
+    /// The image of the media node.
     pub const IMAGE: &str = "WEIR_TEST_IMAGE";
-    /// See `IMAGE`.
+    /// The same image under a second name.
     pub const OTHER_IMAGE: &str = "WEIR_TEST_OTHER_IMAGE";
 }
 
@@ -131,6 +136,8 @@ pub struct Namespace {
     pub name: String,
     files: tempfile::TempDir,
     applied: AtomicU32,
+    /// The name of its database.
+    database: OnceLock<String>,
 }
 
 /// What a pool is made with.
@@ -155,7 +162,7 @@ impl Default for Pool {
 }
 
 /// Makes a namespace, with a pool that is ready if one is asked for, calls `test` with it, and removes all of it again. When the test fails,
-/// it prints what a person would look at.
+/// it prints what a person would look at. Without a database, a test that wants several gateways is not run.
 ///
 /// # Errors
 /// The test's; or when the namespace does not go away, which means that something of ours holds it.
@@ -163,9 +170,17 @@ pub async fn with_namespace<F>(pool: impl Into<Option<Pool>>, test: F) -> Result
 where
     F: AsyncFnOnce(&Namespace) -> Result<()>,
 {
+    let pool = pool.into();
+    if pool.is_some_and(|p| p.gateways > 1) && std::env::var_os(variable::DATABASE).is_none() {
+        println!(
+            "not run: several gateways need a database, and {} names none",
+            variable::DATABASE
+        );
+        return Ok(());
+    }
     let ns = Namespace::create(Cluster::connect()?).await?;
     let run = async {
-        if let Some(pool) = pool.into() {
+        if let Some(pool) = pool {
             ns.start_pool(pool).await?;
         }
         test(&ns).await
@@ -197,6 +212,7 @@ impl Namespace {
             name,
             files,
             applied: AtomicU32::new(0),
+            database: OnceLock::new(),
         };
         // Pods of ours keep to the strictest of Kubernetes' three levels.
         ns.apply(&format!(
@@ -216,13 +232,8 @@ impl Namespace {
         if pool.gateways > 1 {
             let url = std::env::var(variable::DATABASE).context("several gateways need a database")?;
             let name = self.name.replace('-', "_");
-            let mut psql = Command::new("psql");
-            psql.args([
-                &format!("{url}/postgres"),
-                "-c",
-                &format!("CREATE DATABASE {name}"),
-            ]);
-            process::output(&mut psql, secs(20)).await?;
+            psql(&url, &format!("CREATE DATABASE {name}")).await?;
+            self.database.get_or_init(|| name.clone());
             self.apply(&format!(
                 "apiVersion: v1\nkind: Secret\nmetadata: {{name: database}}\nstringData: {{url: \"{url}/{name}\"}}\n"
             ))
@@ -501,8 +512,25 @@ impl Namespace {
                 .await;
             eprintln!("--- what keeps the namespace\n{}", rest.unwrap_or_default());
         }
-        gone.map(drop).context("remove the namespace")
+        let dropped = match self.database.get() {
+            Some(name) => self.drop_database(name).await,
+            None => Ok(()),
+        };
+        gone.map(drop).context("remove the namespace")?;
+        dropped
     }
+
+    async fn drop_database(&self, name: &str) -> Result<()> {
+        let url = std::env::var(variable::DATABASE)?;
+        psql(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await
+    }
+}
+
+/// Has the database server do something.
+async fn psql(server: &str, command: &str) -> Result<()> {
+    let mut psql = Command::new("psql");
+    psql.args([&format!("{server}/postgres"), "-c", command]);
+    process::output(&mut psql, secs(60)).await.map(drop)
 }
 
 /// Starts a camera that pods can reach.

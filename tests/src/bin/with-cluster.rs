@@ -1,9 +1,7 @@
 //! `with-cluster COMMAND…` runs a command with a Kubernetes cluster in which Weir is installed, and leaves nothing behind.
 //!
 //! It starts `tests/cluster` with two nodes, makes images of the programs that `cargo build` left, loads them, starts a
-//! PostgreSQL, and installs the chart. `WEIR_TEST_KUBECONFIG` names another cluster to use; then `WEIR_TEST_IMAGE` and
-//! `WEIR_TEST_OPERATOR_IMAGE` name images that it can pull, `WEIR_TEST_MACHINE` is this machine's address as its pods see it,
-//! and `WEIR_TEST_DATABASE` a PostgreSQL server.
+//! PostgreSQL, and installs the chart. CONTRIBUTING.md has the variables that name another cluster to use.
 
 use std::{
     env,
@@ -14,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, kill_process},
@@ -23,6 +21,7 @@ use tempfile::TempDir;
 use tokio::{process::Command, signal::unix};
 use weir_tests::{
     cluster::{Cluster, MACHINE, RELEASE, variable},
+    eventually,
     process::{self, Process},
     setup,
     wait::secs,
@@ -67,9 +66,15 @@ async fn with_cluster() -> Result<ExitCode> {
     let mut end = pin!(signalled()?);
     let folder = TempDir::with_prefix("weir-cluster-")?;
     let files = PathBuf::from("/var/tmp/testcluster");
+    // Processes that have one of these in their command line are the cluster's.
+    let marks = [files.join("node-"), folder.path().to_owned()];
+    let guest = match env::var_os(variable::KUBECONFIG) {
+        Some(kubeconfig) => Some(Guest::arrive(Cluster::new(kubeconfig.into(), None)).await?),
+        None => None,
+    };
     let result = async {
         let stage = tokio::select! {
-            stage = start(folder, &files) => stage?,
+            stage = start(folder, &files, guest.as_ref()) => stage?,
             () = &mut end => bail!("ended by a signal"),
         };
         println!("cluster: ready, runs {}", program.display());
@@ -102,10 +107,19 @@ async fn with_cluster() -> Result<ExitCode> {
         Ok(ExitCode::from(u8::from(!status.success())))
     }
     .await;
-    if env::var_os(variable::KUBECONFIG).is_none() {
-        down(&files).await?;
+    let gone = match guest {
+        Some(guest) => guest.leave().await.context("leave the cluster as it was"),
+        None => down(&files, &marks).await,
+    };
+    match result {
+        Ok(code) => gone.map(|()| code),
+        Err(error) => {
+            if let Err(gone) = gone {
+                eprintln!("with-cluster: {gone:#}");
+            }
+            Err(error)
+        }
     }
-    result
 }
 
 /// Waits for SIGTERM or Ctrl-C.
@@ -121,28 +135,94 @@ fn signalled() -> Result<impl Future<Output = ()>> {
 }
 
 /// Starts or finds the cluster, and installs the chart.
-async fn start(folder: TempDir, files: &Path) -> Result<Stage> {
-    let stage = match env::var_os(variable::KUBECONFIG) {
-        Some(kubeconfig) => theirs(kubeconfig.into())?,
+async fn start(folder: TempDir, files: &Path, guest: Option<&Guest>) -> Result<Stage> {
+    let stage = match guest {
+        Some(guest) => guest.stage()?,
         None => ours(folder, files).await?,
     };
     install(&stage).await?;
     Ok(stage)
 }
 
-fn theirs(kubeconfig: PathBuf) -> Result<Stage> {
-    let name = |variable: &str| {
-        env::var(variable).with_context(|| format!("{variable} is needed with a cluster of your own"))
-    };
-    Ok(Stage {
-        cluster: Cluster::new(kubeconfig, None),
-        images: Images {
-            operator: name("WEIR_TEST_OPERATOR_IMAGE")?,
-            media_node: name(variable::IMAGE)?,
-        },
-        variables: Vec::new(),
-        own: None,
-    })
+/// What there was in somebody else's cluster, so that it is left so.
+struct Guest {
+    cluster: Cluster,
+    kinds: Vec<String>,
+    had_namespace: bool,
+}
+
+impl Guest {
+    /// Looks around.
+    async fn arrive(cluster: Cluster) -> Result<Self> {
+        match cluster.helm(&["status", RELEASE, "--namespace", RELEASE]).await {
+            Ok(_) => bail!("the cluster has a release {RELEASE} in namespace {RELEASE} already"),
+            Err(e) if format!("{e:#}").contains("not found") => {}
+            Err(e) => return Err(e),
+        }
+        let namespace = ["get", "namespace", RELEASE, "--ignore-not-found", "-o", "name"];
+        let had_namespace = !cluster.kubectl(&namespace).await?.trim().is_empty();
+        let kinds = kinds(&cluster).await?;
+        Ok(Self {
+            cluster,
+            kinds,
+            had_namespace,
+        })
+    }
+
+    fn stage(&self) -> Result<Stage> {
+        let name = |variable: &str| {
+            env::var(variable).with_context(|| format!("{variable} is needed with a cluster of your own"))
+        };
+        Ok(Stage {
+            cluster: self.cluster.clone(),
+            images: Images {
+                operator: name(variable::OPERATOR_IMAGE)?,
+                media_node: name(variable::IMAGE)?,
+            },
+            variables: Vec::new(),
+            own: None,
+        })
+    }
+
+    /// Takes away what was installed, as far as it is still there.
+    async fn leave(self) -> Result<()> {
+        let uninstall = [
+            "uninstall",
+            RELEASE,
+            "--namespace",
+            RELEASE,
+            "--ignore-not-found",
+            "--wait",
+            "--timeout",
+            "180s",
+        ];
+        self.cluster.helm(&uninstall).await?;
+        for kind in kinds(&self.cluster).await? {
+            if !self.kinds.contains(&kind) {
+                self.cluster.kubectl(&["delete", &kind, "--timeout=120s"]).await?;
+            }
+        }
+        if !self.had_namespace {
+            let delete = [
+                "delete",
+                "namespace",
+                RELEASE,
+                "--ignore-not-found",
+                "--timeout=120s",
+            ];
+            self.cluster.kubectl(&delete).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Weir's kinds in a cluster, as `kubectl delete` takes them.
+async fn kinds(cluster: &Cluster) -> Result<Vec<String>> {
+    let all = cluster
+        .kubectl(&["get", "customresourcedefinitions", "-o", "name"])
+        .await?;
+    let ours = all.lines().filter(|name| name.ends_with(".weir.video"));
+    Ok(ours.map(str::to_owned).collect())
 }
 
 async fn ours(folder: TempDir, files: &Path) -> Result<Stage> {
@@ -150,14 +230,14 @@ async fn ours(folder: TempDir, files: &Path) -> Result<Stage> {
     let testcluster = programs.join("testcluster");
     let mut up = Command::new(&testcluster);
     up.arg("up").arg("-dir").arg(files).args(["-nodes", "2"]);
-    print!("{}", process::output(&mut up, secs(180)).await?);
+    print!("{}", process::output(&mut up, secs(300)).await?);
     let kubeconfig = files.join("pki/admin.kubeconfig");
 
     let mut make = Command::new(setup::sources().join("image"));
     make.arg(folder.path())
         .arg(setup::program("media-node")?.parent().context("a folder")?);
     make.args([OPERATOR_IMAGE, IMAGE, OTHER_IMAGE]);
-    process::output(&mut make, secs(180)).await?;
+    process::output(&mut make, secs(300)).await?;
     let mut load = Command::new(&testcluster);
     load.arg("load");
     for entry in fs::read_dir(folder.path())? {
@@ -166,7 +246,7 @@ async fn ours(folder: TempDir, files: &Path) -> Result<Stage> {
             load.arg(path);
         }
     }
-    process::output(&mut load, secs(180)).await?;
+    process::output(&mut load, secs(300)).await?;
     println!("cluster: images loaded");
 
     let (database, url) = database(folder.path()).await?;
@@ -223,7 +303,7 @@ async fn install(stage: &Stage) -> Result<()> {
             "--create-namespace",
             "--wait",
             "--timeout",
-            "180s",
+            "240s",
             "--set",
             &operator,
             "--set",
@@ -270,9 +350,56 @@ async fn report(cluster: &Cluster) {
     }
 }
 
-async fn down(files: &Path) -> Result<()> {
+async fn down(files: &Path, marks: &[PathBuf]) -> Result<()> {
     let mut down = Command::new(setup::part("cluster").await?.join("testcluster"));
     down.arg("down").arg("-dir").arg(files);
-    process::output(&mut down, secs(120)).await?;
-    Ok(())
+    process::output(&mut down, secs(150)).await?;
+    // The kernel takes its time to end what belonged to a process.
+    eventually(secs(30), "nothing of the cluster to be left", async || {
+        let left = left(files, marks)?;
+        ensure!(left.is_empty(), "{}", left.join(", "));
+        Ok(())
+    })
+    .await
+}
+
+/// What a cluster that has ended must not leave: processes, network links, mounts, control groups.
+fn left(files: &Path, marks: &[PathBuf]) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    let names = |folder: &str| -> Result<Vec<String>> {
+        let entries = fs::read_dir(folder)?;
+        Ok(entries
+            .filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect())
+    };
+    for pid in names("/proc")? {
+        if !pid.bytes().all(|b| b.is_ascii_digit()) {
+            continue;
+        }
+        // A process that ends in this moment has no files, and is not left.
+        let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let (groups, words) = (read("cgroup"), read("cmdline"));
+        let (groups, words) = (String::from_utf8_lossy(&groups), String::from_utf8_lossy(&words));
+        let marked = marks.iter().any(|mark| words.contains(&*mark.to_string_lossy()));
+        if marked || words.starts_with("testcluster\0node\0") || groups.contains(":/testcluster/") {
+            left.push(format!("process {pid}: {}", words.replace('\0', " ").trim_end()));
+        }
+    }
+    for link in names("/sys/class/net")? {
+        if link == "testcluster0" || link.starts_with("testnode") {
+            left.push(format!("network link {link}"));
+        }
+    }
+    let files = files.to_string_lossy();
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    for mount in mounts.lines().filter(|line| line.contains(&*files)) {
+        left.push(format!("mount {mount}"));
+    }
+    for hierarchy in names("/sys/fs/cgroup")? {
+        let group = Path::new("/sys/fs/cgroup").join(hierarchy).join("testcluster");
+        if group.exists() {
+            left.push(format!("control group {}", group.display()));
+        }
+    }
+    Ok(left)
 }
