@@ -245,7 +245,7 @@ impl Namespace {
             pool.nodes, pool.gateways, pool.anonymous
         ))
         .await?;
-        self.wait(&format!("mediapool/{POOL}"), "Ready", secs(90)).await
+        self.wait(&format!("mediapool/{POOL}"), "Ready", secs(120)).await
     }
 
     /// Runs kubectl in the namespace.
@@ -497,9 +497,20 @@ impl Namespace {
     }
 
     async fn remove(&self) -> Result<()> {
+        // Pods have a minute to end, and Kubernetes looks at a namespace with such pods again after half of it. So they are
+        // ended before, after what would start them again.
+        let above = "mediapools,deployments,statefulsets,replicasets";
+        for arguments in [
+            ["delete", above, "--all", "--timeout=30s"].as_slice(),
+            &["delete", "pods", "--all", "--grace-period=1", "--timeout=60s"],
+        ] {
+            if let Err(e) = self.kubectl(arguments).await {
+                eprintln!("--- the namespace may take longer to go: {e:#}");
+            }
+        }
         let gone = self
             .cluster
-            .kubectl(&["delete", "namespace", &self.name, "--timeout=90s"])
+            .kubectl(&["delete", "namespace", &self.name, "--timeout=120s"])
             .await;
         if gone.is_err() {
             let rest = self
