@@ -30,6 +30,8 @@ pub const RELEASE: &str = "weir";
 pub const POOL: &str = "media";
 /// The password of `admin` in the pools that tests make. It may show up nowhere but in its Secret.
 pub const ADMIN_PASSWORD: &str = "canary-pool-3jHs";
+/// What the pods of these pools prove themselves to each other with. Likewise.
+pub const RELAY_SECRET: &str = "canary-relay-9dKe";
 /// This machine as pods see it: where cameras listen.
 pub const MACHINE: &str = "10.99.0.1";
 
@@ -128,6 +130,11 @@ impl Cluster {
     }
 }
 
+/// The folder of the test cluster's files; none when the cluster is somebody else's, whose processes are not here.
+pub fn ours() -> Option<PathBuf> {
+    std::env::var_os(variable::FILES).map(PathBuf::from)
+}
+
 /// A namespace of a test, with a MediaPool in it.
 pub struct Namespace {
     /// Its cluster.
@@ -138,6 +145,7 @@ pub struct Namespace {
     applied: AtomicU32,
     /// The name of its database.
     database: OnceLock<String>,
+    client: reqwest::Client,
 }
 
 /// What a pool is made with.
@@ -213,6 +221,7 @@ impl Namespace {
             files,
             applied: AtomicU32::new(0),
             database: OnceLock::new(),
+            client: reqwest::Client::builder().no_proxy().timeout(secs(30)).build()?,
         };
         // Pods of ours keep to the strictest of Kubernetes' three levels.
         ns.apply(&format!(
@@ -225,7 +234,7 @@ impl Namespace {
 
     async fn start_pool(&self, pool: Pool) -> Result<()> {
         self.apply(&format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {POOL}-auth}}\nstringData: {{username: admin, password: {ADMIN_PASSWORD}, relay: canary-relay-9dKe}}\n"
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {POOL}-auth}}\nstringData: {{username: admin, password: {ADMIN_PASSWORD}, relay: {RELAY_SECRET}}}\n"
         ))
         .await?;
         let mut database = "";
@@ -406,6 +415,88 @@ impl Namespace {
         Ok(here
             .filter_map(|p| p["metadata"]["name"].as_str().map(str::to_owned))
             .collect())
+    }
+
+    /// `host:port` of a port of a pod's container.
+    ///
+    /// # Errors
+    /// When there is no such pod or port, or it has no address yet.
+    pub async fn address(&self, pod: &str, port: &str) -> Result<String> {
+        let object = self.get(&["pod", pod]).await?;
+        let ip = object["status"]["podIP"].as_str().context("an address")?;
+        let ports = object["spec"]["containers"][0]["ports"].as_array();
+        let found = ports.into_iter().flatten().find(|p| p["name"] == port);
+        let number = &found.with_context(|| format!("{pod} has no port {port}"))?["containerPort"];
+        Ok(format!("{ip}:{number}"))
+    }
+
+    /// What a pod tells at `/metrics`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self, pod: &str) -> Result<String> {
+        let url = format!("http://{}/metrics", self.address(pod, "http").await?);
+        let reply = self.client.get(url).send().await?.error_for_status()?;
+        Ok(reply.text().await?)
+    }
+
+    /// The whole number that one of a pod's metrics is, with its labels as they are written:
+    /// `weir_viewers{protocol="relay"}`. 0 while the pod has nothing to tell of it.
+    ///
+    /// # Errors
+    /// When the pod does not answer.
+    pub async fn metric(&self, pod: &str, series: &str) -> Result<u64> {
+        let text = self.metrics(pod).await?;
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        match lines.find(|(name, _)| *name == series) {
+            Some((_, value)) => Ok(value.parse::<f64>()? as u64),
+            None => Ok(0),
+        }
+    }
+
+    /// Kills the process in a pod, as a crash does. Only in a cluster of ours, which runs on this machine.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn kill_process(&self, pod: &str) -> Result<()> {
+        let pod = self.get(&["pod", pod]).await?;
+        let uid = pod["metadata"]["uid"].as_str().context("a uid")?;
+        // Its control group has the pod's uid in its name; a process of this machine like any other.
+        let find = format!("grep -l 'pod{uid}/' /proc/[0-9]*/cgroup 2>/dev/null");
+        let (found, _, _) = process::outcome(Command::new("sh").args(["-c", &find]), secs(20)).await?;
+        let mut killed = 0;
+        for file in found.lines() {
+            let pid = file.trim_start_matches("/proc/").trim_end_matches("/cgroup");
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if name.trim() == "media-node" {
+                process::output(Command::new("kill").args(["-KILL", pid]), secs(20)).await?;
+                killed += 1;
+            }
+        }
+        ensure!(killed == 1, "{killed} processes named media-node in the pod");
+        Ok(())
+    }
+
+    /// Takes a pod away as a power cut does: its process and its object are gone at once. Of somebody else's cluster, only
+    /// the object.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn kill_pod(&self, pod: &str) -> Result<()> {
+        // Told to end, a pod would go on for a while, also without an object.
+        if ours().is_some() {
+            self.kill_process(pod).await?;
+        }
+        self.kubectl(&[
+            "delete",
+            "pod",
+            pod,
+            "--grace-period=0",
+            "--force",
+            "--wait=false",
+        ])
+        .await
+        .map(drop)
     }
 
     async fn gateway(&self, port: &str) -> Result<String> {

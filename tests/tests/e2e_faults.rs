@@ -1,20 +1,41 @@
 //! What it survives. Each of these takes a part of the cluster away, so each runs alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::process::Command;
 use weir_tests::{
-    Context, Result,
+    Context, Result, bail,
     camera::{Auth, Camera, Make},
-    cluster::{Cluster, Namespace, POOL, Pool, RELEASE, camera, variable, with_namespace},
-    ensure, eventually,
+    cluster::{self, Namespace, POOL, Pool, RELEASE, camera, variable, with_namespace},
+    ensure, eventually, hls,
     manifest::rtsp_camera,
-    player, process,
+    player::{self, Watching},
+    process,
     wait::{secs, throughout},
 };
 
-/// How long viewers may have to try again.
+/// How long viewers who connect again may be without a picture.
 const BACK: Duration = secs(10);
+/// The same where a container has to start first, which takes Kubernetes' time.
+const BACK_AFTER_START: Duration = secs(25);
+/// The same by HLS: ffmpeg ends at the first playlist that it does not get, and plays seconds of what it fetches at once.
+const BACK_BY_HLS: Duration = secs(25);
+
+/// A viewer over HTTP-FLV at the gateways' Service, who has seen a picture.
+async fn viewer(ns: &Namespace, path: &str) -> Result<Watching> {
+    let viewer = Watching::start(&ns.http(&format!("/streams/{path}.flv")).await?, &[]);
+    viewer.until_picture(secs(60)).await?;
+    Ok(viewer)
+}
+
+/// Asserts that a viewer has a picture again, and was not without for longer.
+async fn was_back_within(viewer: &Watching, limit: Duration) -> Result<()> {
+    viewer.until_picture(secs(60)).await?;
+    let gap = viewer.longest_gap();
+    println!("without a picture for {gap:?} at most");
+    ensure!(gap <= limit, "without a picture for {gap:?}: {viewer}");
+    Ok(())
+}
 
 async fn plays(ns: &Namespace, path: &str) -> Result<()> {
     let url = ns.http(&format!("/streams/{path}.flv")).await?;
@@ -37,23 +58,22 @@ async fn a_node_is_killed() -> Result<()> {
         },
         async |ns| {
             let source = camera(Make::Go, Auth::None).await?;
+            let mut viewers = Vec::new();
             for name in ["one", "two"] {
                 ns.apply(&rtsp_camera(name, source.url("h264"), "")).await?;
                 ns.until_ready(name).await?;
-                plays(ns, name).await?;
+                viewers.push(viewer(ns, name).await?);
             }
-            let node = ns.node_of("one").await?;
-            ns.kubectl(&["delete", "pod", &node, "--grace-period=0", "--force"])
-                .await?;
-            let begin = Instant::now();
-            // The old picture may still be in the gateway's cache: what counts is one that comes after.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            eventually(BACK, "viewers who reconnect to see both cameras", async || {
-                plays(ns, "one").await?;
-                plays(ns, "two").await
+            ns.kill_pod(&ns.node_of("one").await?).await?;
+            eventually(secs(60), "the camera to be dialled again", async || {
+                let dialled = source.log().matches(" plays ").count();
+                ensure!(dialled > viewers.len(), "it was dialled {dialled} times");
+                Ok(())
             })
             .await?;
-            println!("back after {:?}", begin.elapsed());
+            for viewer in &viewers {
+                was_back_within(viewer, BACK).await?;
+            }
             ns.until_ready("one").await
         },
     )
@@ -62,17 +82,23 @@ async fn a_node_is_killed() -> Result<()> {
 
 #[tokio::test]
 async fn a_node_process_crashes() -> Result<()> {
+    if cluster::ours().is_none() {
+        println!("not run: the cluster is not ours");
+        return Ok(());
+    }
     with_namespace(Pool::default(), async |ns| {
         let source = camera(Make::Go, Auth::None).await?;
         ns.apply(&rtsp_camera("one", source.url("h264"), "")).await?;
         ns.until_ready("one").await?;
+        let viewer = viewer(ns, "one").await?;
         // Its only node: the kubelet starts it again, and the operator has nothing to decide.
-        let node = ns.node_of("one").await?;
-        kill_in(ns, &node).await?;
-        eventually(BACK, "viewers who reconnect to see it", async || {
-            plays(ns, "one").await
+        ns.kill_process(&ns.node_of("one").await?).await?;
+        eventually(secs(60), "the camera to be dialled again", async || {
+            ensure!(source.log().matches(" plays ").count() > 1, "{}", source.log());
+            Ok(())
         })
-        .await
+        .await?;
+        was_back_within(&viewer, BACK_AFTER_START).await
     })
     .await
 }
@@ -89,69 +115,64 @@ async fn a_gateway_is_killed_between_two_requests_of_hls() -> Result<()> {
             let source = camera(Make::Go, Auth::None).await?;
             ns.apply(&rtsp_camera("one", source.url("h264"), "")).await?;
             ns.until_ready("one").await?;
+            let gateways = ns.pods("gateway").await?;
+            let [first, second] = gateways.as_slice() else {
+                bail!("two gateways are wanted, not {gateways:?}");
+            };
+            let bases = (
+                format!("http://{}", ns.address(first, "http").await?),
+                format!("http://{}", ns.address(second, "http").await?),
+            );
+            let service = ns.http("").await?;
 
-            // Both cut alike: a segment has one number and one content, whoever serves it.
-            let list = ns
-                .get(&["pods", "-l", "app.kubernetes.io/component=gateway"])
-                .await?;
-            let pods = list["items"].as_array().context("a list")?;
-            let address = |i: usize| pods[i]["status"]["podIP"].as_str().context("an address");
-            let (first, second) = (address(0)?, address(1)?);
-            let client = reqwest::Client::builder().no_proxy().timeout(secs(50)).build()?;
-            let get = async |ip: &str, path: &str| -> Result<Vec<u8>> {
-                let reply = client
-                    .get(format!("http://{ip}:8080{path}"))
-                    .send()
-                    .await?
-                    .error_for_status()?;
-                Ok(reply.bytes().await?.to_vec())
-            };
-            let segments = async |ip: &str| -> Result<Vec<String>> {
-                let text = String::from_utf8(get(ip, "/streams/one.m3u8").await?)?;
-                Ok(text
-                    .lines()
-                    .filter(|l| l.starts_with('/'))
-                    .map(str::to_owned)
-                    .collect())
-            };
-            let both = eventually(secs(60), "a segment at both gateways", async || {
-                let (a, b) = (segments(first).await?, segments(second).await?);
-                a.into_iter().find(|s| b.contains(s)).context("none in common")
+            // Both cut alike: a segment has one number and one content, whoever serves it. One is compared that has ended at
+            // both: a gateway that has lost its node for a moment may have a part of a segment for a while.
+            let client = hls::client()?;
+            let number = eventually(secs(90), "a segment that both gateways have", async || {
+                let (one, other) = tokio::try_join!(
+                    hls::playlist(&client, &bases.0, "one"),
+                    hls::playlist(&client, &bases.1, "one"),
+                )?;
+                let other = hls::whole(&other);
+                let both = hls::whole(&one).into_iter().filter(|n| other.contains(n));
+                both.max().context("none in common")
             })
             .await?;
+            let (one, other) = tokio::try_join!(
+                hls::segment(&client, &bases.0, "one", number),
+                hls::segment(&client, &bases.1, "one", number),
+            )?;
+            let (one, other) = (hls::uncounted(&one), hls::uncounted(&other));
             ensure!(
-                uncounted(get(first, &both).await?) == uncounted(get(second, &both).await?),
-                "{both} differs between the gateways"
+                one == other,
+                "segment {number} differs from byte {:?} on: {} and {} bytes",
+                one.iter().zip(&other).position(|(a, b)| a != b),
+                one.len(),
+                other.len()
             );
 
-            // A player that is served by the first, until that one is gone.
-            let playlist = segments(first).await?;
-            let name = pods[0]["metadata"]["name"].as_str().context("a name")?;
-            ns.kubectl(&["delete", "pod", name, "--grace-period=0", "--force"])
-                .await?;
-            let last = playlist.last().context("a segment")?;
-            eventually(
-                BACK,
-                "the last segment of its playlist, from the other",
-                async || get(second, last).await,
-            )
-            .await?;
-            let next = eventually(secs(30), "the playlist to go on", async || {
-                let now = segments(second).await?;
-                let at = now
-                    .iter()
-                    .position(|s| s == last)
-                    .context("it does not follow on")?;
-                now.get(at + 1).cloned().context("no new segment yet")
-            })
-            .await?;
-            get(second, &next).await?;
+            // One player asks a gateway now and the other then, and misses nothing when one of them is gone. The other is
+            // ffmpeg, which a person starts again when it has ended.
+            let player = hls::Follower::start(&service, "one", number + 1)?;
+            let viewer = Watching::start(&format!("{service}/streams/one.m3u8"), &[]);
+            player.has(3, secs(60)).await?;
+            viewer.until_picture(secs(60)).await?;
+            ns.kill_pod(first).await?;
+            let before = player.segments().len();
+            player.has(before + 6, secs(90)).await?;
+            was_back_within(&viewer, BACK_BY_HLS).await?;
 
-            // And as a real player sees it, by the Service.
-            let url = ns.http("/streams/one.m3u8").await?;
-            player::probe(&url, &[], 10.0)
-                .await?
-                .expect(&["h264", "aac"], 10.0)
+            // In what it has fetched there is no seam: times go on, and no picture is missing.
+            let segments = player.segments();
+            let folder = tempfile::TempDir::new()?;
+            let film = folder.path().join("film.ts");
+            std::fs::write(&film, segments.concat())?;
+            let seen = player::probe(&film.to_string_lossy(), &[], 600.0).await?;
+            seen.expect(&["h264", "aac"], 2.0 * segments.len() as f64)?;
+            let times: Vec<f64> = seen.packets("video").iter().filter_map(|p| p.dts).collect();
+            let gap = times.windows(2).find(|pair| pair[1] - pair[0] > 0.06);
+            ensure!(gap.is_none(), "a picture is missing between {gap:?}");
+            Ok(())
         },
     )
     .await
@@ -209,11 +230,11 @@ async fn the_operator_is_away() -> Result<()> {
 #[tokio::test]
 async fn the_api_server_is_away() -> Result<()> {
     // Only of our own cluster can it be taken away.
-    let Some(files) = std::env::var_os(variable::FILES) else {
+    let Some(files) = cluster::ours() else {
         println!("not run: the cluster is not ours");
         return Ok(());
     };
-    let pid = std::fs::read_to_string(std::path::Path::new(&files).join("node-0/pid"))?;
+    let pid = std::fs::read_to_string(files.join("node-0/pid"))?;
     with_namespace(Pool::default(), async |ns| {
         let mut source = camera(Make::Go, Auth::None).await?;
         ns.apply(&rtsp_camera("one", source.url("h264"), "")).await?;
@@ -383,39 +404,4 @@ async fn scaling_in_moves_cameras() -> Result<()> {
         },
     )
     .await
-}
-
-/// Kills the container's process, as a crash does.
-async fn kill_in(ns: &Namespace, pod: &str) -> Result<()> {
-    let files = std::env::var_os(variable::FILES);
-    ensure!(files.is_some() || Cluster::connect().is_ok(), "no cluster");
-    let pod = ns.get(&["pod", pod]).await?;
-    let uid = pod["metadata"]["uid"].as_str().context("a uid")?.to_owned();
-    // Its control group has the pod's uid in its name; a process of this machine like any other.
-    let find = format!("grep -l 'pod{uid}/' /proc/[0-9]*/cgroup 2>/dev/null");
-    let mut command = Command::new("sh");
-    command.args(["-c", &find]);
-    let (found, _, _) = process::outcome(&mut command, secs(10)).await?;
-    let mut killed = 0;
-    for file in found.lines() {
-        let pid = file.trim_start_matches("/proc/").trim_end_matches("/cgroup");
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        if name.trim() == "media-node" {
-            process::output(Command::new("kill").args(["-KILL", pid]), secs(5)).await?;
-            killed += 1;
-        }
-    }
-    ensure!(killed == 1, "{killed} processes named media-node in the pod");
-    Ok(())
-}
-
-/// A segment without the continuity counters of its packets (ISO/IEC 13818-1 section 2.4.3.2): each gateway counts from
-/// when it began.
-fn uncounted(mut segment: Vec<u8>) -> Vec<u8> {
-    for packet in segment.chunks_mut(188) {
-        if let Some(flags) = packet.get_mut(3) {
-            *flags &= 0xf0;
-        }
-    }
-    segment
 }
