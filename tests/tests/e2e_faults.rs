@@ -302,6 +302,10 @@ async fn a_camera_is_unplugged_and_back() -> Result<()> {
 
 #[tokio::test]
 async fn a_roll_out_moves_cameras_before_their_pod_goes() -> Result<()> {
+    let Ok(image) = std::env::var(variable::OTHER_IMAGE) else {
+        println!("not run: {} names no second image", variable::OTHER_IMAGE);
+        return Ok(());
+    };
     with_namespace(
         Pool {
             nodes: 2,
@@ -309,14 +313,16 @@ async fn a_roll_out_moves_cameras_before_their_pod_goes() -> Result<()> {
         },
         async |ns| {
             // A camera each, so that their logs tell how many connections each has at any time.
-            let mut sources = Vec::new();
+            let (mut sources, mut viewers) = (Vec::new(), Vec::new());
             for name in ["one", "two"] {
                 let source = camera(Make::Go, Auth::None).await?;
                 ns.apply(&rtsp_camera(name, source.url("h264"), "")).await?;
                 ns.until_ready(name).await?;
+                // The roll-out replaces the gateway too, and with it every connection: what counts is how long a viewer
+                // who connects again is without a picture.
+                viewers.push(viewer(ns, name).await?);
                 sources.push(source);
             }
-            let image = std::env::var(variable::OTHER_IMAGE).context("a second image")?;
             let patch = format!("{{\"spec\": {{\"image\": \"{image}\"}}}}");
             ns.kubectl(&["patch", "mediapool", POOL, "--type=merge", "-p", &patch])
                 .await?;
@@ -339,9 +345,9 @@ async fn a_roll_out_moves_cameras_before_their_pod_goes() -> Result<()> {
                 ns.wait(&format!("mediapool/{POOL}"), "Ready", secs(5)).await
             })
             .await?;
-            for name in ["one", "two"] {
+            for (name, viewer) in ["one", "two"].iter().zip(&viewers) {
                 ns.until_ready(name).await?;
-                plays(ns, name).await?;
+                was_back_within(viewer, BACK).await?;
             }
             for source in &sources {
                 let least = least_connections(source);
