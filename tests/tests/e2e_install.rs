@@ -89,8 +89,23 @@ async fn the_same_upgrade_again_restarts_nothing() -> Result<()> {
             .map(|s| s["data"].clone())
             .collect()
     };
+    // Pods that have yet to come would be taken for others.
+    let wait = [
+        "wait",
+        "mediapools",
+        "--all",
+        "-n",
+        RELEASE,
+        "--for=condition=Ready",
+        "--timeout=10s",
+    ];
+    eventually(secs(120), "the chart's pool to be ready", async || {
+        cluster.kubectl(&wait).await
+    })
+    .await?;
     let (before, password) = (pods().await?, secret().await?);
     ensure!(!before.is_empty(), "no pods");
+    ensure!(!data(&password).is_empty(), "no Secret with a password");
     let chart = setup::root().join("charts/weir");
     cluster
         .helm(&[
