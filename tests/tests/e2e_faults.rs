@@ -40,7 +40,7 @@ async fn was_back_within(viewer: &Watching, limit: Duration) -> Result<()> {
 async fn plays(ns: &Namespace, path: &str) -> Result<()> {
     let url = ns.http(&format!("/streams/{path}.flv")).await?;
     ensure!(
-        !player::probe(&url, &["-rw_timeout", "3000000"], 1.0)
+        !player::probe(&url, &["-rw_timeout", "8000000"], 1.0)
             .await?
             .packets("video")
             .is_empty(),
@@ -204,7 +204,7 @@ async fn the_operator_is_away() -> Result<()> {
                 .kubectl(&["scale", "-n", RELEASE, name, &replicas])
                 .await?;
             ns.cluster
-                .kubectl(&["rollout", "status", "-n", RELEASE, name, "--timeout=60s"])
+                .kubectl(&["rollout", "status", "-n", RELEASE, name, "--timeout=120s"])
                 .await
         };
         let url = ns.rtsp("one").await?;
@@ -243,27 +243,39 @@ async fn the_api_server_is_away() -> Result<()> {
         let signal = async |signal: &str| {
             let mut command = Command::new("pkill");
             command.args([signal, "--parent", pid.trim(), "--full", "kube-apiserver"]);
-            process::output(&mut command, secs(5)).await
+            process::output(&mut command, secs(30)).await
         };
-        let url = rtsp.clone();
-        let viewer = tokio::spawn(async move { player::probe_rtsp(&url, "tcp", 20.0).await });
-        tokio::time::sleep(secs(1)).await;
+        let gateways = ns.pods("gateway").await?;
+        let gateway = gateways.first().context("a gateway")?;
+        let viewer = tokio::spawn(async move { player::probe_rtsp(&rtsp, "tcp", 20.0).await });
+        eventually(secs(30), "the viewer to be there", async || {
+            let viewers = ns.metric(gateway, "weir_viewers{protocol=\"rtsp\"}").await?;
+            ensure!(viewers > 0, "{viewers} viewers");
+            Ok(())
+        })
+        .await?;
         // Stopped, not ended: connections stay open and nothing answers, which is worse.
         signal("-STOP").await?;
         let result = async {
             throughout(secs(8), "new viewers should come in", async || {
-                player::probe(&flv, &["-rw_timeout", "3000000"], 1.0)
+                player::probe(&flv, &["-rw_timeout", "8000000"], 1.0)
                     .await
                     .map(drop)
             })
             .await?;
             viewer.await??.expect(&["h264", "aac"], 20.0)?;
             // A camera that goes meanwhile comes back meanwhile.
+            let watching = Watching::start(&flv, &[]);
+            watching.until_picture(secs(30)).await?;
             source.unplug().await?;
-            tokio::time::sleep(secs(2)).await;
+            eventually(secs(30), "the picture to stop", async || {
+                ensure!(watching.longest_gap() > secs(2), "{watching}");
+                Ok(())
+            })
+            .await?;
             source.plug_in().await?;
-            eventually(secs(40), "the camera to be live again", async || {
-                player::probe(&flv, &["-rw_timeout", "3000000"], 1.0)
+            eventually(secs(60), "the camera to be live again", async || {
+                player::probe(&flv, &["-rw_timeout", "8000000"], 1.0)
                     .await
                     .map(drop)
             })

@@ -31,7 +31,7 @@ async fn it_is_up_and_tells_what_comes_next() -> Result<()> {
             "-n",
             RELEASE,
             "--for=condition=Ready",
-            "--timeout=90s",
+            "--timeout=120s",
             &wait,
         ])
         .await?;
@@ -117,7 +117,7 @@ async fn the_same_upgrade_again_restarts_nothing() -> Result<()> {
             "--reuse-values",
             "--wait",
             "--timeout",
-            "120s",
+            "180s",
         ])
         .await?;
     ensure!(
@@ -222,10 +222,10 @@ async fn it_is_measured() -> Result<()> {
         else {
             weir_tests::bail!("{name} has neither a port metrics nor http");
         };
-        let client = reqwest::Client::builder().no_proxy().timeout(secs(5)).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(secs(20)).build()?;
         for path in ["metrics", "healthz", "readyz"] {
             let url = format!("http://{ip}:{}/{path}", port["containerPort"]);
-            let text = eventually(secs(10), &url, async || {
+            let text = eventually(secs(60), &url, async || {
                 Ok(client.get(&url).send().await?.error_for_status()?.text().await?)
             })
             .await?;

@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use weir_tests::{
     Context, Result,
     cluster::{Pool, with_namespace},
-    ensure, setup,
+    ensure, eventually, setup,
+    wait::secs,
 };
 
 /// The YAML files of a folder, by name.
@@ -81,8 +82,21 @@ async fn examples_apply_twice_without_a_difference() -> Result<()> {
             let difference = ns.diff(text).await?;
             ensure!(difference.is_empty(), "{name}, applied twice: {difference}");
         }
-        // The operator and the nodes have looked at them by then, and have not touched the specs.
-        tokio::time::sleep(weir_tests::wait::secs(5)).await;
+        // Also when they have been looked at: nobody touches the specs.
+        eventually(secs(60), "each to have been looked at", async || {
+            let list = ns.get(&["cameras,routes,rooms,recordschedules"]).await?;
+            for object in list["items"].as_array().context("a list")? {
+                let conditions = object["status"]["conditions"].as_array();
+                ensure!(
+                    conditions.is_some_and(|c| !c.is_empty()),
+                    "{} {}",
+                    object["kind"],
+                    object["metadata"]["name"]
+                );
+            }
+            Ok(())
+        })
+        .await?;
         for (name, text) in examples.iter().filter(|(_, t)| !t.contains("kind: MediaPool")) {
             let difference = ns.diff(text).await?;
             ensure!(difference.is_empty(), "{name}, later: {difference}");

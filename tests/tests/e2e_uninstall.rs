@@ -23,7 +23,7 @@ async fn helm_uninstall_leaves_the_kinds_alone() -> Result<()> {
         .await?;
 
     cluster
-        .helm(&["uninstall", RELEASE, "-n", RELEASE, "--wait", "--timeout", "120s"])
+        .helm(&["uninstall", RELEASE, "-n", RELEASE, "--wait", "--timeout", "180s"])
         .await?;
     eventually(secs(60), "everything of the release to be gone", async || {
         let kinds = "pods,services,deployments,statefulsets,poddisruptionbudgets,mediapools,serviceaccounts,roles,rolebindings,networkpolicies";
@@ -47,7 +47,7 @@ async fn helm_uninstall_leaves_the_kinds_alone() -> Result<()> {
     cluster.kubectl(&["get", "camera", "mine", "-n", "mine"]).await?;
     // Nothing of ours holds what nobody looks after any more.
     cluster
-        .kubectl(&["delete", "namespace", "mine", RELEASE, "--timeout=60s"])
+        .kubectl(&["delete", "namespace", "mine", RELEASE, "--timeout=120s"])
         .await?;
     Ok(())
 }
