@@ -161,15 +161,15 @@ impl Session {
             return Event::Answered;
         }
         let token = url::token(request.uri());
-        let (right, path) = match method {
-            "DESCRIBE" => (Right::Pull, self.config.path.clone()),
-            "ANNOUNCE" => (Right::Push, None),
-            _ if self.mode == Some(Mode::Record) => (Right::Push, self.path.clone()),
-            "RECORD" => (Right::Push, self.path.clone()),
-            _ => (
-                Right::Pull,
-                self.path.clone().or_else(|| self.config.path.clone()),
-            ),
+        let right = match method {
+            "ANNOUNCE" | "RECORD" => Right::Push,
+            "SETUP" if self.mode == Some(Mode::Record) => Right::Push,
+            _ => Right::Pull,
+        };
+        let path = match method {
+            "DESCRIBE" => self.config.path.clone(),
+            "ANNOUNCE" => None,
+            _ => self.path.clone().or_else(|| self.config.path.clone()),
         };
         let path = path.unwrap_or_else(|| url::stream_path(request.uri()));
         let credentials = request

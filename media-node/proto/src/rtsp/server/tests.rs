@@ -659,3 +659,147 @@ fn answers_without_a_question_write_nothing() {
     assert!(out.is_empty());
     assert!(matches!(session.allow(&mut out), Event::Describe { .. }));
 }
+
+/// What is asked for before a request is looked at: the right and the path, or `None` if nobody asks.
+fn asked(fixture: &mut Fixture, method: &str, url: &str) -> Option<(Right, String)> {
+    let before = fixture.events.len();
+    fixture.send(method, url, &[], "");
+    match &fixture.events[before] {
+        Event::Authorize(authorize) => Some((authorize.right, authorize.path.clone())),
+        _ => None,
+    }
+}
+
+#[test]
+fn rights_by_method() {
+    let url = "rtsp://h/Other";
+    let watches = Some((Right::Pull, "/room/door".to_owned()));
+    let publishes = Some((Right::Push, "/up".to_owned()));
+    for (state, mode, method, expected) in [
+        (State::Init, Mode::Play, "OPTIONS", None),
+        (State::Init, Mode::Play, "TEARDOWN", None),
+        // Not valid in this state, so nobody asks.
+        (State::Init, Mode::Play, "PLAY", None),
+        (State::Init, Mode::Play, "GET_PARAMETER", None),
+        (
+            State::Init,
+            Mode::Play,
+            "DESCRIBE",
+            Some((Right::Pull, "/other".to_owned())),
+        ),
+        (
+            State::Init,
+            Mode::Play,
+            "ANNOUNCE",
+            Some((Right::Push, "/other".to_owned())),
+        ),
+        (
+            State::Init,
+            Mode::Play,
+            "SETUP",
+            Some((Right::Pull, "/other".to_owned())),
+        ),
+        (State::Ready, Mode::Play, "SETUP", watches.clone()),
+        (State::Ready, Mode::Play, "PLAY", watches.clone()),
+        (
+            State::Ready,
+            Mode::Play,
+            "RECORD",
+            Some((Right::Push, "/room/door".to_owned())),
+        ),
+        (State::Playing, Mode::Play, "PLAY", watches),
+        (State::Ready, Mode::Record, "SETUP", publishes.clone()),
+        (State::Ready, Mode::Record, "RECORD", publishes.clone()),
+        (
+            State::Ready,
+            Mode::Record,
+            "PLAY",
+            Some((Right::Pull, "/up".to_owned())),
+        ),
+        (State::Recording, Mode::Record, "RECORD", publishes),
+    ] {
+        let mut fixture = in_state(state, mode);
+        assert_eq!(
+            asked(&mut fixture, method, url),
+            expected,
+            "{method} in {state:?} for {mode:?}"
+        );
+    }
+}
+
+#[test]
+fn every_response_carries_the_challenge_while_there_is_one() {
+    let challenge = format!(
+        "WWW-Authenticate: Digest realm=\"ipchub\",nonce=\"{}\"",
+        "n".repeat(32)
+    );
+    let tcp = format!("Transport: {TCP}");
+    let recording = format!("Transport: {TCP};mode=record");
+    let mut fixture = Fixture::new(with_auth());
+    for (method, header, status) in [
+        ("OPTIONS", "", "200"),
+        ("PLAY", "", "455"),
+        ("PAUSE", "", "455"),
+        ("ANNOUNCE", "", "400"),
+        ("SETUP", &tcp, "500"),
+        ("DESCRIBE", "", "200"),
+        ("SETUP", "Transport: RTP/AVP/TCP", "451"),
+        ("SETUP", &recording, "451"),
+        ("SETUP", "Transport: RTP/AVP;multicast", "461"),
+        ("SETUP", &tcp, "200"),
+        ("RECORD", "", "455"),
+        ("PLAY", "", "200"),
+        ("PLAY", "", "200"),
+        ("TEARDOWN", "", "200"),
+    ] {
+        let header = (!header.is_empty()).then_some(header);
+        let (head, _) = fixture.send(method, "rtsp://h/Room/Door/streamid=0", header.as_slice(), "");
+        assert!(
+            head.starts_with(&format!("RTSP/1.0 {status} ")),
+            "{method}: {head}"
+        );
+        assert!(head.contains(&challenge), "{method}: {head}");
+    }
+}
+
+#[test]
+fn secrets_are_the_password_or_its_md5() {
+    // Made with md5sum: user guard, DESCRIBE rtsp://h:1554/a, nonce 0123; the password is "secret".
+    let (by_password, by_md5) = (
+        "70f8f3b19d1f94b18105162f2e3c7f8b",
+        "8e68935872c2f85f5adb27985a36fe19",
+    );
+    let mut config = with_auth();
+    if let Some(challenge) = &mut config.challenge {
+        challenge.nonce = "0123".into();
+    }
+    let mut session = Session::new(config);
+    let answer = format!("Authorization: Digest username=\"guard\",response=\"{by_md5}\"");
+    let request = request("DESCRIBE", "rtsp://h:1554/a", &[&answer], "");
+    let Event::Authorize(authorize) = session.handle_request(request, &mut BytesMut::new()) else {
+        panic!()
+    };
+    let expected = |secret: &str| authorize.expected_response(secret).unwrap().reveal().clone();
+    assert_eq!(expected("secret"), by_password);
+    assert_eq!(expected("5ebe2294ecd0e0f08eab7690d2a6ee69"), by_md5);
+}
+
+#[test]
+fn the_nonce_changes_after_a_wrong_response_only() {
+    let mut session = Session::new(with_auth());
+    let nonce = |session: &mut Session, denial: Denial| {
+        let mut out = BytesMut::new();
+        session.handle_request(request("DESCRIBE", "rtsp://h/a", &[], ""), &mut out);
+        session.deny(denial, &mut out);
+        let out = String::from_utf8(out.to_vec()).unwrap();
+        out.split("nonce=\"").nth(1).unwrap()[..32].to_owned()
+    };
+    for denial in [Denial::NoCredentials, Denial::UnknownUser, Denial::Forbidden] {
+        assert_eq!(nonce(&mut session, denial), "n".repeat(32));
+    }
+    let wrong = Denial::WrongCredentials {
+        next_nonce: "m".repeat(32),
+    };
+    assert_eq!(nonce(&mut session, wrong), "m".repeat(32));
+    assert_eq!(nonce(&mut session, Denial::NoCredentials), "m".repeat(32));
+}
