@@ -129,6 +129,8 @@ async fn listen(socket: &TcpStream, mut input: BytesMut, seat: &Seat) -> Departu
         loop {
             match reader.read(&mut input) {
                 Ok(None) => break,
+                // Messages are not kept; what players say is of no interest.
+                Ok(Some(Message::Data(_))) => {}
                 Ok(Some(Message::Close)) => return Departure::Closed,
                 Ok(Some(Message::Ping(payload))) => {
                     if !seat.send(websocket::pong(&payload)) {
