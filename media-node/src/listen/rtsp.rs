@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::media::StreamPath;
 use weir_proto::rtsp::auth::Credentials;
-use weir_proto::rtsp::server::{Authorize, Challenge, Config, Denial, Event, Right, Session};
+use weir_proto::rtsp::server::{Authorize, Carrier, Challenge, Config, Denial, Event, Right, Session};
 use weir_proto::rtsp::{Message, Parser, Request, Status};
 use weir_proto::sdp::Description;
 
@@ -103,6 +103,7 @@ impl RtspDoor {
             session_id,
             challenge: Some(challenge),
             path: None,
+            carrier: Carrier::Tcp,
         };
         let connection = Connection {
             door: self,
@@ -204,7 +205,7 @@ impl Connection {
         let mut event = self.session.handle_request(request, &mut self.out);
         loop {
             event = match event {
-                Event::Answered => return Step::Answered,
+                Event::Answered | Event::Paused | Event::Resumed => return Step::Answered,
                 Event::Close => return Step::Close,
                 Event::Authorize(authorize) => match self.authorize(&authorize).await {
                     Ok(()) => self.session.allow(&mut self.out),

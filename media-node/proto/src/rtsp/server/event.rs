@@ -14,6 +14,19 @@ pub struct Config {
     /// The stream that this connection is about, if something else than the URL of DESCRIBE tells
     /// it: a WebSocket's path does.
     pub path: Option<String>,
+    pub carrier: Carrier,
+}
+
+/// What carries a session's messages. It decides which methods and transports there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// A TCP connection of the session's own.
+    #[default]
+    Tcp,
+    /// A WebSocket: each message and each interleaved packet is one binary message.
+    WebSocket,
+    /// The control channel of WSP, see [`crate::wsp`]: for viewers, who may pause.
+    Wsp,
 }
 
 /// How clients are asked for credentials.
@@ -55,6 +68,10 @@ pub enum Event {
     Play { path: String, setups: Vec<Setup> },
     /// Become the stream's publisher: [`super::Session::accept`] or `refuse`.
     Record { path: String, setups: Vec<Setup> },
+    /// The response is in the output buffer; no packets until [`Event::Resumed`].
+    Paused,
+    /// The response is in the output buffer; packets again.
+    Resumed,
 }
 
 /// A track that was set up.

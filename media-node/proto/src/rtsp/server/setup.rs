@@ -1,6 +1,6 @@
 //! SETUP: which track a URL means, and how its packets will travel.
 
-use super::{Delivery, Event, Mode, Pending, Session, Setup, State, Step};
+use super::{Carrier, Delivery, Event, Mode, Pending, Session, Setup, State, Step};
 use crate::media::TrackKind;
 use crate::rtsp::transport::{Lower, Transport};
 use crate::rtsp::{Request, Status};
@@ -9,6 +9,9 @@ use bytes::BytesMut;
 
 /// Tracks that a session may set up.
 const MAX_SETUPS: usize = sdp::parse::MAX_MEDIA;
+
+/// To who asks for datagrams over a WebSocket.
+const ONLY_TCP: &str = "websocket only support tcp unicast";
 
 /// How a client names a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +65,12 @@ impl Session {
     pub(super) fn setup(&mut self, request: Request, path: String, out: &mut BytesMut) -> Event {
         let header = request.headers.get("Transport").unwrap_or_default().to_owned();
         let echo = [("Transport", header.as_str())];
+        if self.config.carrier == Carrier::Wsp && self.controls.iter().all(|control| control.audio) {
+            // Nothing was described, or what was has no video, which players of WSP can't do without.
+            let status = Status::InternalServerError;
+            self.respond(&request, status, Some("Invalid VControl"), &echo, &[], out);
+            return Event::Answered;
+        }
         let url = with_port(request.uri());
         let Some(track) = self.track_of(&url) else {
             // The spelling is what clients of the documented server see.
@@ -194,9 +203,14 @@ impl Session {
     /// The first of the offered transports that we can do.
     fn choose<'a>(&self, track: u8, offered: &'a [Transport]) -> Result<(&'a Transport, Delivery), Refusal> {
         let mode = self.mode.unwrap_or(Mode::Play);
+        let wsp = self.config.carrier == Carrier::Wsp;
+        if wsp && !offered.iter().any(|transport| transport.lower == Lower::Tcp) {
+            return Err((Status::UnsupportedTransport, Some(ONLY_TCP)));
+        }
         let same_mode = |transport: &Transport| transport.record == (mode == Mode::Record);
         if !offered.iter().any(same_mode) {
             let reason = match mode {
+                Mode::Play if wsp => "can't setup as record",
                 Mode::Play => "Current state can't setup as record",
                 Mode::Record => "Current state can't setup as play",
             };
@@ -246,6 +260,9 @@ impl Session {
             _ if mode == Mode::Record => {
                 let reason = "when mode = record，only support tcp unicast";
                 Err((Status::UnsupportedTransport, Some(reason)))
+            }
+            Lower::UdpUnicast | Lower::UdpMulticast if self.config.carrier != Carrier::Tcp => {
+                Err((Status::UnsupportedTransport, Some(ONLY_TCP)))
             }
             Lower::UdpUnicast if tcp_before != Some(true) => match transport.client_port {
                 Some(client_ports) if client_ports.0 > 0 && client_ports.1 > 0 => Ok(Delivery::Udp {

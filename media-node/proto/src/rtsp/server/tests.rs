@@ -24,6 +24,7 @@ fn config() -> Config {
         session_id: "s1".into(),
         challenge: None,
         path: None,
+        carrier: Carrier::Tcp,
     }
 }
 
@@ -78,7 +79,7 @@ impl Fixture {
             event = self.session.allow(&mut out);
         }
         match &event {
-            Event::Answered | Event::Close => {}
+            Event::Answered | Event::Close | Event::Paused | Event::Resumed => {}
             Event::Describe { .. } => self.session.describe("cam", &tracks(), &mut out),
             Event::Announce { .. } | Event::Play { .. } | Event::Record { .. } => {
                 self.session.accept(&mut out);
