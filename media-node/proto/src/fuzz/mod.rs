@@ -12,6 +12,7 @@ mod relay;
 mod rtp;
 mod rtsp;
 mod sdp;
+mod wsp;
 
 /// A target and its body.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "sdp",
         body: sdp::sdp,
+    },
+    Target {
+        name: "wsp",
+        body: wsp::wsp,
     },
 ];
 
