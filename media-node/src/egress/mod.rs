@@ -10,6 +10,8 @@ pub mod relay;
 pub mod relay_push;
 pub mod rtsp;
 mod viewing;
+pub mod web_socket;
 mod ws_flv;
+pub mod wsp;
 
 pub use viewing::{Counted, Refusal, Viewing};

@@ -2,13 +2,13 @@
 //!
 //! The conversation itself is `listen::rtsp`'s, because the same connection may publish instead.
 
-use super::form::rtp::{Layout, MOST_TRACKS, RtpForm, channel};
+use super::form::rtp::{Channels, Layout, MOST_TRACKS, RtpForm, channel};
 use crate::hub::{Datagrams, Form, Seat, Sink, Stream, TcpSink, Visitor};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpStream, UdpSocket};
-use weir_proto::rtsp::server::{Delivery, Setup};
+use weir_proto::rtsp::server::{Carrier, Delivery, Setup};
 
 /// Attempts at a pair of neighbouring UDP ports.
 const PORT_ATTEMPTS: usize = 16;
@@ -69,26 +69,25 @@ impl Transports {
         stream: &Arc<Stream>,
         setups: &[Setup],
         socket: &Arc<TcpStream>,
+        carrier: Carrier,
         peer: IpAddr,
     ) -> Seat {
         let is_udp = setups.iter().any(|s| matches!(s.delivery, Delivery::Udp { .. }));
         let (layout, sink): (Layout, Box<dyn Sink>) = if is_udp {
             (Layout::Datagrams, Box::new(self.datagrams(setups, peer)))
         } else {
-            (interleaved(setups), Box::new(TcpSink::new(socket.clone())))
+            let layout = match carrier {
+                Carrier::Tcp => Layout::Interleaved(channels(setups)),
+                Carrier::WebSocket | Carrier::Wsp => Layout::WebSocket(channels(setups)),
+            };
+            (layout, Box::new(TcpSink::new(socket.clone())))
         };
-        let (tracks, session) = (stream.tracks(), stream.provenance().session);
-        let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;
         let detail = if is_udp { "udp" } else { "tcp" }.to_owned();
-        stream.watch(
-            layout.key(),
-            form,
-            sink,
-            Visitor {
-                protocol: "rtsp",
-                detail,
-            },
-        )
+        let visitor = Visitor {
+            protocol: "rtsp",
+            detail,
+        };
+        watch(stream, layout, sink, visitor)
     }
 
     fn datagrams(&self, setups: &[Setup], peer: IpAddr) -> Datagrams {
@@ -114,7 +113,15 @@ impl Transports {
     }
 }
 
-fn interleaved(setups: &[Setup]) -> Layout {
+/// Seats a viewer in the form of a layout.
+pub(super) fn watch(stream: &Arc<Stream>, layout: Layout, sink: Box<dyn Sink>, visitor: Visitor) -> Seat {
+    let (tracks, session) = (stream.tracks(), stream.provenance().session);
+    let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;
+    stream.watch(layout.key(), form, sink, visitor)
+}
+
+/// The channels that a session's SETUP requests asked for.
+pub(super) fn channels(setups: &[Setup]) -> Channels {
     let mut channels = [None; MOST_TRACKS];
     for setup in setups {
         if let (Some(slot), Delivery::Interleaved { rtp, rtcp }) =
@@ -123,5 +130,5 @@ fn interleaved(setups: &[Setup]) -> Layout {
             *slot = Some((rtp, rtcp));
         }
     }
-    Layout::Interleaved(channels)
+    channels
 }

@@ -6,6 +6,8 @@
 mod http;
 pub mod rtsp;
 mod sniff;
+pub mod web_socket;
+pub mod wsp;
 
 pub use http::{Connection, HttpIo};
 pub use sniff::{Protocol, sniff};

@@ -1,6 +1,6 @@
 //! A connection that plays.
 
-use super::{Connection, End, READ_REQUESTS, Step, read};
+use super::{Connection, End, Step};
 use crate::egress::Counted;
 use crate::hub::Stream;
 use std::convert::Infallible;
@@ -10,36 +10,39 @@ use weir_proto::rtsp::Message;
 impl Connection {
     /// Sends the stream and goes on answering requests, whose responses go between the packets.
     pub(super) async fn view(&mut self, stream: Arc<Stream>) -> Result<Infallible, End> {
+        let (setups, peer) = (self.session.setups(), self.peer.ip());
         let seat = self
             .transports
-            .seat(&stream, self.session.setups(), &self.socket, self.peer.ip());
+            .seat(&stream, setups, &self.socket, self.carrier, peer);
         let _counted = Counted::new("rtsp").seated(&seat);
         drop(stream);
         let end = {
             let mut viewing = std::pin::pin!(seat.run());
             loop {
-                match self.parser.parse(&mut self.input) {
-                    Err(error) => break End::NotRtsp(error),
-                    Ok(Some(Message::Request(request))) => {
-                        let step = self.request(request).await;
-                        let response = self.out.split().freeze();
-                        if matches!(step, Step::Close) {
-                            // The response is the last word; nothing more needs to fit behind it.
-                            let _ = self.socket.try_write(&response);
-                            break End::Teardown;
-                        }
-                        if !response.is_empty() && !seat.send(response) {
-                            break End::Unread;
-                        }
-                    }
-                    // A player's RTCP says nothing that we act on.
-                    Ok(Some(Message::Interleaved(_) | Message::Response(_))) => {}
-                    Ok(None) => tokio::select! {
+                let message = match self.wire.next(&mut self.out) {
+                    Ok(message) => message,
+                    Err(end) => break end,
+                };
+                let is_idle = message.is_none();
+                if let Some(Message::Request(request)) = message
+                    && let Step::Close = self.request(request).await
+                {
+                    // The response is the last word; nothing more needs to fit behind it.
+                    let _ = self.socket.try_write(&self.out);
+                    break End::Teardown;
+                }
+                // A player's RTCP says nothing that we act on.
+                let said = self.out.split().freeze();
+                if !said.is_empty() && !seat.send(said) {
+                    break End::Unread;
+                }
+                if is_idle {
+                    tokio::select! {
                         departure = &mut viewing => break End::Viewed(departure),
-                        read = read(&self.socket, &mut self.input, READ_REQUESTS) => if let Err(end) = read {
+                        read = self.wire.read_requests(&self.socket) => if let Err(end) = read {
                             break end;
                         },
-                    },
+                    }
                 }
             }
         };
