@@ -33,6 +33,7 @@ fn publish(capture: &[u8], step: usize) -> Published {
         challenge: None,
         path: None,
         carrier: Carrier::Tcp,
+        multicast: false,
     });
     let mut published = Published::default();
     let mut depacketizers = Vec::new();

@@ -109,6 +109,7 @@ impl RtspDoor {
             challenge: Some(challenge),
             path: None,
             carrier: Carrier::Tcp,
+            multicast: false,
         };
         self.run(Arc::new(socket), first, peer, config, None).await;
     }
@@ -121,6 +122,7 @@ impl RtspDoor {
             challenge: None,
             path: Some(format!("/{}", opened.path)),
             carrier: Carrier::WebSocket,
+            multicast: false,
         };
         self.run(
             opened.socket,
@@ -282,6 +284,11 @@ impl Connection {
                 }
                 Event::SetupUdp { track, .. } => {
                     self.setup_udp(track).await;
+                    return Step::Answered;
+                }
+                Event::SetupMulticast { .. } => {
+                    self.session
+                        .refuse(Status::UnsupportedTransport, None, &mut self.out);
                     return Step::Answered;
                 }
                 Event::Play { path, .. } => {

@@ -3,9 +3,10 @@
 use crate::media::codec::{g711, h264};
 use crate::media::{CodecParameters, Track, Tracks};
 use crate::rtsp::message::{MAX_BODY, MAX_HEAD};
-use crate::rtsp::server::{Carrier, Challenge, Config, Denial, Event};
+use crate::rtsp::server::{Carrier, Challenge, Config, Denial, Event, Group};
 use crate::rtsp::{Message, Parser, Session, Status};
 use bytes::{Bytes, BytesMut};
+use std::net::Ipv4Addr;
 
 /// Messages come out the same whether the bytes come at once or in pieces, and no more waits in the
 /// buffer than the bounds say.
@@ -51,6 +52,7 @@ pub(super) fn rtsp_server(data: &[u8]) {
         challenge,
         path,
         carrier: Carrier::Tcp,
+        multicast: choices & 2 != 0,
     });
     let mut parser = Parser::new();
     let mut input = BytesMut::from(data);
@@ -122,6 +124,15 @@ pub(super) fn drive(session: &mut Session, event: Event, choices: u8, out: &mut 
         Event::SetupUdp { client_ports, .. } => {
             assert!(client_ports.0 > 0 && client_ports.1 > 0);
             session.udp((7000, 7001), out);
+            false
+        }
+        Event::SetupMulticast { .. } => {
+            let group = Group {
+                destination: Ipv4Addr::new(235, 0, 0, 0),
+                ports: (16_666, 16_667),
+                source: Ipv4Addr::LOCALHOST,
+            };
+            session.multicast(group, out);
             false
         }
         Event::Play { setups, .. } | Event::Record { setups, .. } => {

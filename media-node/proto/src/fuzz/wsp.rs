@@ -19,6 +19,7 @@ pub(super) fn wsp(data: &[u8]) {
         challenge: None,
         path: Some("/fixed".to_owned()),
         carrier: Carrier::Wsp,
+        multicast: true,
     });
     let mut over = false;
     for message in data.split(|b| *b == 0) {

@@ -29,7 +29,7 @@
 mod event;
 mod setup;
 
-pub use event::{Authorize, Carrier, Challenge, Config, Delivery, Denial, Event, Right, Setup};
+pub use event::{Authorize, Carrier, Challenge, Config, Delivery, Denial, Event, Group, Right, Setup};
 
 use super::message::write_response;
 use super::{Request, Status, auth, url};
@@ -37,6 +37,7 @@ use crate::media::Tracks;
 use crate::{Redacted, sdp};
 use bytes::BytesMut;
 use setup::Control;
+pub use setup::MULTICAST_TTL;
 
 /// The methods we take, as OPTIONS lists them.
 const PUBLIC: &str = "DESCRIBE, SETUP, TEARDOWN, PLAY, OPTIONS, ANNOUNCE, RECORD";
@@ -93,7 +94,12 @@ enum Step {
     Announce(Vec<Control>),
     /// With the transport as the response will echo it.
     SetupUdp {
-        setup: Setup,
+        track: u8,
+        client_ports: (u16, u16),
+        transport: String,
+    },
+    SetupMulticast {
+        track: u8,
         transport: String,
     },
     Play,
@@ -353,7 +359,7 @@ impl Session {
                 self.state = State::Recording;
                 self.respond(&request, Status::Ok, None, &[], &[], out);
             }
-            Step::Authorize | Step::Describe | Step::SetupUdp { .. } => {
+            Step::Authorize | Step::Describe | Step::SetupUdp { .. } | Step::SetupMulticast { .. } => {
                 self.pending = Some(Pending { request, path, step });
             }
         }

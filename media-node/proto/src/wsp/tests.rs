@@ -24,6 +24,7 @@ impl Fixture {
             challenge: None,
             path: Some("/room/door".into()),
             carrier: Carrier::Wsp,
+            multicast: true,
         };
         Self {
             control: Control::default(),

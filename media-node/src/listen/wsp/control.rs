@@ -32,6 +32,7 @@ impl WspDoor {
             challenge: None,
             path: Some(format!("/{}", opened.path)),
             carrier: Carrier::Wsp,
+            multicast: false,
         };
         let player = Player {
             door: self,
@@ -251,6 +252,7 @@ impl Player {
             server::Event::Authorize(_)
             | server::Event::Announce { .. }
             | server::Event::SetupUdp { .. }
+            | server::Event::SetupMulticast { .. }
             | server::Event::Record { .. } => {
                 self.session
                     .refuse(rtsp::Status::MethodNotValidInThisState, None, out);

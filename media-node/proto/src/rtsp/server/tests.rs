@@ -2,6 +2,7 @@ use super::*;
 use crate::media::codec::g711;
 use crate::media::{CodecParameters, Track};
 use crate::rtsp::{Message, Parser};
+use std::net::Ipv4Addr;
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n\
     m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\n\
@@ -25,6 +26,7 @@ fn config() -> Config {
         challenge: None,
         path: None,
         carrier: Carrier::Tcp,
+        multicast: false,
     }
 }
 
@@ -85,6 +87,9 @@ impl Fixture {
                 self.session.accept(&mut out);
             }
             Event::SetupUdp { .. } => self.session.udp((7000, 7001), &mut out),
+            Event::SetupMulticast { track, .. } => {
+                self.session.multicast(group(*track), &mut out);
+            }
             Event::Authorize(_) => panic!("asked twice"),
         }
         self.events.push(event);
@@ -116,6 +121,16 @@ impl Fixture {
     fn setup(&mut self, control: &str, transport: &str) -> String {
         let url = format!("rtsp://h/Room/Door/{control}");
         self.status("SETUP", &url, &[&format!("Transport: {transport}")], "")
+    }
+}
+
+/// Four ports in a row.
+const fn group(track: u8) -> Group {
+    let rtp = 16_666 + 2 * track as u16;
+    Group {
+        destination: Ipv4Addr::new(235, 0, 0, 0),
+        ports: (rtp, rtp + 1),
+        source: Ipv4Addr::new(192, 0, 2, 1),
     }
 }
 
@@ -257,6 +272,47 @@ fn a_viewer_by_udp_learns_our_ports() {
     assert_eq!(fixture.session.setups(), [Setup { track: 0, delivery }]);
     // One session, one way of delivery.
     assert_eq!(fixture.setup("streamid=1", TCP), "461 Unsupported Transport");
+}
+
+#[test]
+fn a_viewer_by_multicast_learns_the_group() {
+    let config = || Config {
+        multicast: true,
+        ..config()
+    };
+    let mut fixture = Fixture::new(config());
+    fixture.describe();
+    for (track, ports) in [(0, "16666-16667"), (1, "16668-16669")] {
+        let url = format!("rtsp://h/Room/Door/streamid={track}");
+        let transport = "Transport: RTP/AVP;multicast";
+        let (setup, _) = fixture.send("SETUP", &url, &[transport], "");
+        let expected = format!(
+            "RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: s1\r\n{transport};destination=235.0.0.0;\
+             port={ports};source=192.0.2.1;ttl=127"
+        );
+        assert_eq!(setup, expected);
+        let delivery = Delivery::Multicast(group(track));
+        assert_eq!(fixture.session.setups().last(), Some(&Setup { track, delivery }));
+    }
+    // One session, one way of delivery.
+    assert_eq!(fixture.setup("streamid=1", TCP), "461 Unsupported Transport");
+    assert_eq!(fixture.status("PLAY", "rtsp://h/Room/Door", &[], ""), "200 OK");
+    // Publishers can't, and it is no way over a WebSocket.
+    let mut fixture = Fixture::new(config());
+    fixture.announce();
+    assert_eq!(
+        fixture.setup("streamid=0", "RTP/AVP;mode=record"),
+        "461 when mode = record，only support tcp unicast"
+    );
+    let mut fixture = Fixture::new(Config {
+        carrier: Carrier::WebSocket,
+        ..config()
+    });
+    fixture.describe();
+    assert_eq!(
+        fixture.setup("streamid=0", "RTP/AVP;multicast"),
+        "461 websocket only support tcp unicast"
+    );
 }
 
 #[test]
@@ -649,6 +705,7 @@ fn answers_without_a_question_write_nothing() {
     let mut out = BytesMut::new();
     session.accept(&mut out);
     session.udp((1, 2), &mut out);
+    session.multicast(group(0), &mut out);
     session.describe("", &tracks(), &mut out);
     session.deny(Denial::Forbidden, &mut out);
     session.refuse(Status::NotFound, None, &mut out);
