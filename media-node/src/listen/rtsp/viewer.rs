@@ -2,13 +2,14 @@
 
 use super::{Connection, End, Step};
 use crate::egress::Counted;
-use crate::hub::Stream;
+use crate::hub::{Departure, Seat, Stream};
 use std::convert::Infallible;
 use std::sync::Arc;
 use weir_proto::rtsp::Message;
+use weir_proto::rtsp::server::{Delivery, Setup};
 
 impl Connection {
-    /// Sends the stream and goes on answering requests, whose responses go between the packets.
+    /// Sends the stream and goes on answering requests.
     pub(super) async fn view(&mut self, stream: Arc<Stream>) -> Result<Infallible, End> {
         let (setups, peer) = (self.session.setups(), self.peer.ip());
         let seat = self
@@ -16,36 +17,51 @@ impl Connection {
             .seat(&stream, setups, &self.socket, self.carrier, peer);
         let _counted = Counted::new("rtsp").seated(&seat);
         drop(stream);
-        let end = {
-            let mut viewing = std::pin::pin!(seat.run());
-            loop {
-                let message = match self.wire.next(&mut self.out) {
-                    Ok(message) => message,
-                    Err(end) => break end,
-                };
-                let is_idle = message.is_none();
-                if let Some(Message::Request(request)) = message
-                    && let Step::Close = self.request(request).await
-                {
-                    // The response is the last word; nothing more needs to fit behind it.
-                    let _ = self.socket.try_write(&self.out);
-                    break End::Teardown;
+        // Datagrams leave the connection to the responses alone.
+        let interleaved = |setup: &Setup| matches!(setup.delivery, Delivery::Interleaved { .. });
+        let shared = setups.iter().all(interleaved).then_some(&seat);
+        Err(self.attend(seat.run(), shared).await)
+    }
+
+    /// Answers requests until the viewing or the connection is over. If there are packets on it too,
+    /// responses go between those of `shared`.
+    async fn attend(&mut self, viewing: impl Future<Output = Departure>, shared: Option<&Seat>) -> End {
+        let mut viewing = std::pin::pin!(viewing);
+        loop {
+            let message = match self.wire.next(&mut self.out) {
+                Ok(message) => message,
+                Err(end) => return end,
+            };
+            let is_idle = message.is_none();
+            if let Some(Message::Request(request)) = message
+                && let Step::Close = self.request(request).await
+            {
+                // The response is the last word; nothing more needs to fit behind it.
+                let _ = self.socket.try_write(&self.out);
+                return End::Teardown;
+            }
+            // A player's RTCP says nothing that we act on.
+            match shared {
+                None => {
+                    if let Err(end) = self.write_out().await {
+                        return end;
+                    }
                 }
-                // A player's RTCP says nothing that we act on.
-                let said = self.out.split().freeze();
-                if !said.is_empty() && !seat.send(said) {
-                    break End::Unread;
-                }
-                if is_idle {
-                    tokio::select! {
-                        departure = &mut viewing => break End::Viewed(departure),
-                        read = self.wire.read_requests(&self.socket) => if let Err(end) = read {
-                            break end;
-                        },
+                Some(seat) => {
+                    let said = self.out.split().freeze();
+                    if !said.is_empty() && !seat.send(said) {
+                        return End::Unread;
                     }
                 }
             }
-        };
-        Err(end)
+            if is_idle {
+                tokio::select! {
+                    departure = &mut viewing => return End::Viewed(departure),
+                    read = self.wire.read_requests(&self.socket) => if let Err(end) = read {
+                        return end;
+                    },
+                }
+            }
+        }
     }
 }
