@@ -6,6 +6,7 @@ pub mod form;
 pub mod hls;
 pub mod http;
 mod http_flv;
+pub mod multicast;
 pub mod relay;
 pub mod relay_push;
 pub mod rtsp;

@@ -3,6 +3,7 @@
 //! The conversation itself is `listen::rtsp`'s, because the same connection may publish instead.
 
 use super::form::rtp::{Channels, Layout, MOST_TRACKS, RtpForm, channel};
+use super::multicast::Group;
 use crate::hub::{Datagrams, Form, Seat, Sink, Stream, TcpSink, Visitor};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +55,7 @@ impl UdpPorts {
 #[derive(Default)]
 pub struct Transports {
     udp: Vec<(u8, UdpPorts)>,
+    group: Option<Arc<Group>>,
 }
 
 impl Transports {
@@ -61,6 +63,17 @@ impl Transports {
     pub fn keep(&mut self, track: u8, ports: UdpPorts) {
         self.udp.retain(|(t, _)| *t != track);
         self.udp.push((track, ports));
+    }
+
+    /// For a track's SETUP by multicast; all tracks of a session have one group.
+    pub fn keep_group(&mut self, group: Arc<Group>) {
+        self.group = Some(group);
+    }
+
+    /// The group, if the packets travel so.
+    pub fn group(&self, setups: &[Setup]) -> Option<Arc<Group>> {
+        let by_group = |setup: &Setup| matches!(setup.delivery, Delivery::Multicast(_));
+        self.group.clone().filter(|_| setups.iter().any(by_group))
     }
 
     /// Seats the viewer. A session is either interleaved or UDP; the first track's delivery decides.

@@ -9,6 +9,7 @@ mod wire;
 
 use crate::auth::{Action, Caller, Denied, digest};
 use crate::egress::Viewing;
+use crate::egress::multicast::Multicast;
 use crate::egress::rtsp::{Transports, UdpPorts};
 use crate::egress::web_socket::WebSocket;
 use crate::ingest::rtsp_publish::Publishing;
@@ -42,6 +43,8 @@ const READ_MEDIA: usize = 64 << 10;
 pub struct RtspDoor {
     pub viewing: Viewing,
     pub publishing: Publishing,
+    /// Where the network has it.
+    pub multicast: Option<Arc<Multicast>>,
 }
 
 /// Why a connection is over.
@@ -109,7 +112,7 @@ impl RtspDoor {
             challenge: Some(challenge),
             path: None,
             carrier: Carrier::Tcp,
-            multicast: false,
+            multicast: self.multicast.is_some(),
         };
         self.run(Arc::new(socket), first, peer, config, None).await;
     }
@@ -286,9 +289,8 @@ impl Connection {
                     self.setup_udp(track).await;
                     return Step::Answered;
                 }
-                Event::SetupMulticast { .. } => {
-                    self.session
-                        .refuse(Status::UnsupportedTransport, None, &mut self.out);
+                Event::SetupMulticast { path, track } => {
+                    self.setup_multicast(&path, track).await;
                     return Step::Answered;
                 }
                 Event::Play { path, .. } => {
@@ -356,6 +358,28 @@ impl Connection {
                 .session
                 .describe(stream.path().as_str(), &stream.tracks(), &mut self.out),
             None => self.session.refuse(Status::NotFound, None, &mut self.out),
+        }
+    }
+
+    async fn setup_multicast(&mut self, path: &str, track: u8) {
+        let stream = self.find(path).await;
+        let local = self.socket.local_addr().map(|local| local.ip());
+        let (Some(stream), Some(multicast), Ok(local)) = (stream, &self.door.multicast, local) else {
+            self.session
+                .refuse(Status::UnsupportedTransport, None, &mut self.out);
+            return;
+        };
+        let group = multicast.group(&stream, local);
+        let group = group.inspect_err(|error| info!(%error, "no multicast for a viewer"));
+        let place = group.ok().and_then(|group| Some((group.of_track(track)?, group)));
+        match place {
+            Some((place, group)) => {
+                self.session.multicast(place, &mut self.out);
+                self.transports.keep_group(group);
+            }
+            None => self
+                .session
+                .refuse(Status::UnsupportedTransport, None, &mut self.out),
         }
     }
 

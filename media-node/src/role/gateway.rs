@@ -123,6 +123,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
             segment,
             published: Some(published),
         },
+        // Networks of clusters have none that would reach viewers.
+        multicast: None,
     };
     let wsp = WspDoor {
         viewing: viewing.clone(),

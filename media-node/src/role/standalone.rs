@@ -14,6 +14,7 @@ use crate::cluster::resource::World;
 use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::hls::Hls;
 use crate::egress::http::Streams;
+use crate::egress::multicast::Multicast;
 use crate::egress::{Viewing, http};
 use crate::hub::Hub;
 use crate::ingest::Ingest;
@@ -131,6 +132,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             segment,
             published: None,
         },
+        multicast: Some(Multicast::new()),
     };
     let wsp = WspDoor {
         viewing: viewing.clone(),

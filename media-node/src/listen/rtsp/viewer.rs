@@ -12,6 +12,11 @@ impl Connection {
     /// Sends the stream and goes on answering requests.
     pub(super) async fn view(&mut self, stream: Arc<Stream>) -> Result<Infallible, End> {
         let (setups, peer) = (self.session.setups(), self.peer.ip());
+        if let Some(group) = self.transports.group(setups) {
+            drop(stream);
+            let mut member = group.join();
+            return Err(self.attend(member.over(), None).await);
+        }
         let seat = self
             .transports
             .seat(&stream, setups, &self.socket, self.carrier, peer);
