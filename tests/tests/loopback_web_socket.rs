@@ -383,3 +383,24 @@ async fn publishing_wants_the_right_to_publish() -> Result<()> {
     publisher.socket.closed().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn open_sockets_count_as_connections() -> Result<()> {
+    let node = node().argument("--most-connections=12").start().await?;
+    node.until_ready("door").await?;
+    let mut open = Vec::new();
+    let refused = loop {
+        match Socket::open(&node.ws("/streams/a/door"), Some("control")).await {
+            Ok(socket) => open.push(socket),
+            Err(refused) => break refused,
+        }
+        ensure!(open.len() <= 12, "{} sockets are open", open.len());
+    };
+    // Those that the test's other requests keep open are among the twelve.
+    ensure!(open.len() >= 6, "{} sockets, then {refused:#}", open.len());
+    drop(open);
+    eventually(secs(10), "room for a viewer", async || {
+        Wsp::open(&node.ws("/streams/a/door")).await.map(drop)
+    })
+    .await
+}

@@ -179,7 +179,7 @@ where
         let Ok(parts) = upgraded.downcast::<TokioIo<HttpIo>>() else {
             return;
         };
-        let (socket, mut input) = parts.io.into_inner().into_parts();
+        let (socket, mut input, _place) = parts.io.into_inner().into_parts();
         input.extend_from_slice(&parts.read_buf);
         serve(socket, input).await;
     });
