@@ -12,6 +12,7 @@ mod relay;
 mod rtp;
 mod rtsp;
 mod sdp;
+mod websocket;
 mod wsp;
 
 /// A target and its body.
@@ -87,6 +88,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "sdp",
         body: sdp::sdp,
+    },
+    Target {
+        name: "websocket",
+        body: websocket::websocket,
     },
     Target {
         name: "wsp",
