@@ -10,6 +10,8 @@
 //! | `camera` | RTSP servers and publishers that are not ours |
 //! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
 //! | `hls` | playlists and segments, and a player that wants every segment |
+//! | `rtsp` | RTSP as the tests speak it themselves |
+//! | `web_socket` | RTSP and WSP as web pages speak them |
 //! | `browser` | players in headless Chromium |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
 //!
@@ -24,8 +26,10 @@ pub mod manifest;
 pub mod media_node;
 pub mod player;
 pub mod process;
+pub mod rtsp;
 pub mod setup;
 pub mod wait;
+pub mod web_socket;
 
 pub use anyhow::{Context, Result, bail, ensure};
 pub use wait::eventually;

@@ -22,6 +22,7 @@ pub mod sdp;
 #[doc(hidden)]
 pub mod testing;
 pub mod websocket;
+pub mod wsp;
 
 mod redacted;
 pub use redacted::Redacted;

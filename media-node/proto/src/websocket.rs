@@ -1,7 +1,7 @@
-//! WebSocket framing (RFC 6455), for the server's side of an endless stream of binary messages.
+//! WebSocket framing (RFC 6455), for the server's side.
 //!
-//! The handshake's HTTP part is the caller's. Clients of media sockets have nothing to say but
-//! pings and good-byes: their data frames are skipped, not collected.
+//! The handshake's HTTP part is the caller's. Clients of sockets that only send media have nothing to
+//! say but pings and good-byes: a [`Reader`] skips their messages, unless it is told to keep them.
 
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
@@ -30,8 +30,10 @@ pub enum Error {
     Reserved(u8),
     #[error("a control frame is fragmented or longer than {MAX_CONTROL} bytes")]
     BadControl,
-    #[error("a frame claims {0} bytes")]
+    #[error("a frame or message of {0} bytes is more than is taken")]
     TooLong(u64),
+    #[error("a message begins before the last has ended, or goes on that has not begun")]
+    Interrupted,
 }
 
 /// The header of a final, unmasked binary message of `length` bytes; returns how many of the bytes
@@ -56,6 +58,16 @@ fn header(opcode: u8, length: usize, out: &mut [u8; MAX_HEADER]) -> usize {
     }
 }
 
+/// A whole text message; `payload` is UTF-8.
+pub fn text(payload: &[u8]) -> Bytes {
+    frame(opcode::TEXT, payload)
+}
+
+/// A whole binary message.
+pub fn binary(payload: &[u8]) -> Bytes {
+    frame(opcode::BINARY, payload)
+}
+
 /// A whole pong for a ping's payload.
 pub fn pong(payload: &[u8]) -> Bytes {
     frame(opcode::PONG, payload)
@@ -75,20 +87,43 @@ fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// What a client says that matters to a sender.
+/// What a client says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
     Ping(Bytes),
     Close,
+    /// A whole text or binary message, of a reader that keeps them.
+    Data(BytesMut),
 }
 
-/// Reads what a client sends. Data frames of any length up to 1 GiB pass without being kept.
+/// Reads what a client sends. By default, data frames of any length up to 1 GiB pass without being
+/// kept.
 #[derive(Debug, Default)]
 pub struct Reader {
     skip: u64,
+    keep: Option<Keep>,
+}
+
+/// Puts messages together.
+#[derive(Debug)]
+struct Keep {
+    /// Bytes that a message may have.
+    most: usize,
+    /// The message whose last frame is still to come.
+    begun: Option<BytesMut>,
 }
 
 impl Reader {
+    /// Keeps messages of up to `most` bytes. That many, and a header, wait in the input for the end
+    /// of a frame.
+    pub const fn keeping(most: usize) -> Self {
+        let keep = Keep { most, begun: None };
+        Self {
+            skip: 0,
+            keep: Some(keep),
+        }
+    }
+
     /// The next message in `input`, which loses what was read. `None`: more bytes are needed.
     ///
     /// # Errors
@@ -124,15 +159,41 @@ impl Reader {
             if length > 1 << 30 {
                 return Err(Error::TooLong(length));
             }
-            match opcode {
-                opcode::CONTINUATION | opcode::TEXT | opcode::BINARY => {
+            match (opcode, &mut self.keep) {
+                (opcode::CONTINUATION | opcode::TEXT | opcode::BINARY, Some(keep)) => {
+                    if (opcode == opcode::CONTINUATION) != keep.begun.is_some() {
+                        return Err(Error::Interrupted);
+                    }
+                    let before = keep.begun.as_ref().map_or(0, BytesMut::len);
+                    let whole = before as u64 + length;
+                    if whole > keep.most as u64 {
+                        return Err(Error::TooLong(whole));
+                    }
+                    let end = header + 4 + length as usize;
+                    if input.len() < end {
+                        return Ok(None);
+                    }
+                    let payload = payload(input.split_to(end), header);
+                    let message = match keep.begun.take() {
+                        None => payload,
+                        Some(mut begun) => {
+                            begun.extend_from_slice(&payload);
+                            begun
+                        }
+                    };
+                    if fin {
+                        return Ok(Some(Message::Data(message)));
+                    }
+                    keep.begun = Some(message);
+                }
+                (opcode::CONTINUATION | opcode::TEXT | opcode::BINARY, None) => {
                     if input.len() < header + 4 {
                         return Ok(None);
                     }
                     input.advance(header + 4);
                     self.skip = length;
                 }
-                opcode::CLOSE | opcode::PING | opcode::PONG => {
+                (opcode::CLOSE | opcode::PING | opcode::PONG, _) => {
                     if !fin || length > MAX_CONTROL as u64 {
                         return Err(Error::BadControl);
                     }
@@ -140,15 +201,10 @@ impl Reader {
                     if input.len() < end {
                         return Ok(None);
                     }
-                    let mut frame = input.split_to(end);
-                    frame.advance(header);
-                    let mask = frame.split_to(4);
-                    for (byte, key) in frame.iter_mut().zip(mask.iter().cycle()) {
-                        *byte ^= key;
-                    }
+                    let payload = payload(input.split_to(end), header);
                     match opcode {
                         opcode::CLOSE => return Ok(Some(Message::Close)),
-                        opcode::PING => return Ok(Some(Message::Ping(frame.freeze()))),
+                        opcode::PING => return Ok(Some(Message::Ping(payload.freeze()))),
                         _ => {}
                     }
                 }
@@ -156,6 +212,26 @@ impl Reader {
             }
         }
     }
+}
+
+/// The payload of a whole frame, unmasked in place.
+fn payload(mut frame: BytesMut, header: usize) -> BytesMut {
+    frame.advance(header);
+    let mut mask = [0; 4];
+    frame.split_to(4).copy_to_slice(&mut mask);
+    // Eight at a time: publishers send all their media masked.
+    let wide = u64::from(u32::from_ne_bytes(mask));
+    let wide = wide << 32 | wide;
+    let mut chunks = frame.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(chunk);
+        chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ wide).to_ne_bytes());
+    }
+    for (byte, key) in chunks.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+    frame
 }
 
 #[cfg(test)]
@@ -209,6 +285,63 @@ mod tests {
         );
         assert_eq!(pong(b"x"), &[0x8a, 1, b'x'][..]);
         assert_eq!(close(1000), &[0x88, 2, 3, 232][..]);
+    }
+
+    #[test]
+    fn messages_are_kept_whole_when_wanted() {
+        let long: Vec<u8> = (0..100).collect();
+        let mut bytes = client(0x82, b"");
+        // A ping may stand between the frames of a message.
+        for frame in [
+            client(0x01, b"he"),
+            client(0x89, b"?"),
+            client(0x00, b"l"),
+            client(0x80, b"lo"),
+            client(0x82, &long),
+            client(0x81, b"seventh"),
+        ] {
+            bytes.extend(frame);
+        }
+        for step in [1, 7, bytes.len()] {
+            let (mut reader, mut input, mut got) = (Reader::keeping(100), BytesMut::new(), Vec::new());
+            for piece in bytes.chunks(step) {
+                input.extend_from_slice(piece);
+                while let Some(message) = reader.read(&mut input).expect("legal") {
+                    got.push(message);
+                }
+            }
+            let data = |bytes: &[u8]| Message::Data(BytesMut::from(bytes));
+            let want = [
+                data(b""),
+                Message::Ping(Bytes::from_static(b"?")),
+                data(b"hello"),
+                data(&long),
+                data(b"seventh"),
+            ];
+            assert_eq!(got, want, "{step} bytes at a time");
+        }
+        assert_eq!(text(b"x"), &[0x81, 1, b'x'][..]);
+        assert_eq!(binary(b"x"), &[0x82, 1, b'x'][..]);
+    }
+
+    #[test]
+    fn kept_messages_are_bounded_and_in_order() {
+        let read = |frames: &[Vec<u8>]| {
+            let (mut reader, mut input) = (Reader::keeping(10), BytesMut::new());
+            input.extend_from_slice(&frames.concat());
+            reader.read(&mut input)
+        };
+        let (begin, end) = (client(0x02, b"123456"), client(0x80, b"12345"));
+        // Known from the header alone.
+        let claim = vec![0x82, 0x8b];
+        for (frames, want) in [
+            (&[claim][..], Error::TooLong(11)),
+            (&[begin.clone(), end.clone()], Error::TooLong(11)),
+            (&[begin.clone(), begin], Error::Interrupted),
+            (&[end], Error::Interrupted),
+        ] {
+            assert_eq!(read(frames), Err(want), "{frames:x?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use std::time::Duration;
 use weir_proto::media::{Codec, CodecParameters, TrackKind};
 use weir_proto::rtp::{Depacketizer, Packet, Timeline, Unit};
-use weir_proto::rtsp::server::Config;
+use weir_proto::rtsp::server::{Carrier, Config};
 use weir_proto::rtsp::{Event, Message, Parser, Session};
 use weir_proto::{rtcp, sdp};
 
@@ -32,6 +32,8 @@ fn publish(capture: &[u8], step: usize) -> Published {
         session_id: "1".into(),
         challenge: None,
         path: None,
+        carrier: Carrier::Tcp,
+        multicast: false,
     });
     let mut published = Published::default();
     let mut depacketizers = Vec::new();

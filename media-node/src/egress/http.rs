@@ -1,7 +1,8 @@
 //! `/streams/…` and `/ws/…`: which form of which stream a URL asks for (ipchub contract, 7 to 9).
 
 use super::hls::{self, Hls};
-use super::{Refusal, Viewing, http_flv, ws_flv};
+use super::web_socket::{self, Conversation};
+use super::{Refusal, Viewing, http_flv};
 use crate::auth::Caller;
 use crate::listen::Connection;
 use axum::Router;
@@ -19,6 +20,8 @@ use weir_proto::media::StreamPath;
 pub struct Streams {
     pub viewing: Viewing,
     pub hls: Arc<Hls>,
+    /// Takes each WebSocket on which more is said than FLV.
+    pub conversation: Conversation,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,22 +70,27 @@ async fn dispatch(
     request: Request,
 ) -> Response {
     let raw = request.uri().path().trim_start_matches('/');
-    let Some((_, rest)) = raw.split_once('/') else {
+    let Some((prefix, rest)) = raw.split_once('/') else {
         return Refusal::NotFound.into_response();
     };
     let rest = percent_encoding::percent_decode_str(rest)
         .decode_utf8_lossy()
         .into_owned();
+    if web_socket::is_upgrade(request.headers()) {
+        let caller = streams.viewing.auth.caller_by_token(token.as_deref()).await;
+        return web_socket::open(streams, connection, caller, &rest, request).await;
+    }
+    if prefix == "ws" {
+        return (StatusCode::BAD_REQUEST, "Bad Request\n").into_response();
+    }
     let Some((stem, extension)) = split_extension(&rest) else {
         return Refusal::NotFound.into_response();
     };
     if extension == "xml" && stem.ends_with("crossdomain") {
         return crossdomain();
     }
-    let is_websocket = ws_flv::is_upgrade(request.headers());
     let caller = streams.viewing.auth.caller_by_token(token.as_deref()).await;
     match extension {
-        "flv" if is_websocket => ws_flv::play(&streams.viewing, connection, &caller, stem, request).await,
         "flv" => {
             let (method, version) = (request.method().clone(), request.version());
             http_flv::play(&streams.viewing, connection, &caller, stem, method, version).await

@@ -6,10 +6,13 @@ pub mod form;
 pub mod hls;
 pub mod http;
 mod http_flv;
+pub mod multicast;
 pub mod relay;
 pub mod relay_push;
 pub mod rtsp;
 mod viewing;
+pub mod web_socket;
 mod ws_flv;
+pub mod wsp;
 
 pub use viewing::{Counted, Refusal, Viewing, viewer_span};

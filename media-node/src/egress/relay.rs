@@ -74,7 +74,7 @@ async fn serve(State(viewing): State<Viewing>, Path(path): Path<String>, mut req
         let Ok(parts) = upgraded.downcast::<TokioIo<HttpIo>>() else {
             return;
         };
-        let (socket, _) = parts.io.into_inner().into_parts();
+        let (socket, _, _place) = parts.io.into_inner().into_parts();
         relay(stream, &socket).await;
     };
     tokio::spawn(serving.instrument(span));

@@ -2,13 +2,14 @@
 //!
 //! The conversation itself is `listen::rtsp`'s, because the same connection may publish instead.
 
-use super::form::rtp::{Layout, MOST_TRACKS, RtpForm, channel};
+use super::form::rtp::{Channels, Layout, MOST_TRACKS, RtpForm, channel};
+use super::multicast::Group;
 use crate::hub::{Datagrams, Form, Seat, Sink, Stream, TcpSink, Visitor};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpStream, UdpSocket};
-use weir_proto::rtsp::server::{Delivery, Setup};
+use weir_proto::rtsp::server::{Carrier, Delivery, Setup};
 
 /// Attempts at a pair of neighbouring UDP ports.
 const PORT_ATTEMPTS: usize = 16;
@@ -54,6 +55,7 @@ impl UdpPorts {
 #[derive(Default)]
 pub struct Transports {
     udp: Vec<(u8, UdpPorts)>,
+    group: Option<Arc<Group>>,
 }
 
 impl Transports {
@@ -63,6 +65,17 @@ impl Transports {
         self.udp.push((track, ports));
     }
 
+    /// For a track's SETUP by multicast; all tracks of a session have one group.
+    pub fn keep_group(&mut self, group: Arc<Group>) {
+        self.group = Some(group);
+    }
+
+    /// The group, if the packets travel so.
+    pub fn group(&self, setups: &[Setup]) -> Option<Arc<Group>> {
+        let by_group = |setup: &Setup| matches!(setup.delivery, Delivery::Multicast(_));
+        self.group.clone().filter(|_| setups.iter().any(by_group))
+    }
+
     /// Seats the viewer. A session is either interleaved or UDP; the first track's delivery decides. None
     /// when viewers of this stream have chosen too many different channels already.
     pub fn seat(
@@ -70,25 +83,27 @@ impl Transports {
         stream: &Arc<Stream>,
         setups: &[Setup],
         socket: &Arc<TcpStream>,
+        carrier: Carrier,
         peer: IpAddr,
     ) -> Option<Seat> {
         let is_udp = is_udp(setups);
         let (layout, sink): (Layout, Box<dyn Sink>) = if is_udp {
             (Layout::Datagrams, Box::new(self.datagrams(setups, peer)))
         } else {
-            (interleaved(setups), Box::new(TcpSink::new(socket.clone())))
+            let layout = match carrier {
+                Carrier::Tcp => Layout::Interleaved(channels(setups)),
+                Carrier::WebSocket | Carrier::Wsp => Layout::WebSocket(channels(setups)),
+            };
+            (layout, Box::new(TcpSink::new(socket.clone())))
         };
-        if !stream.has_room_for(layout.key()) {
-            return None;
-        }
-        let (tracks, session) = (stream.tracks(), stream.provenance().session);
-        let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;
         let detail = if is_udp { "udp" } else { "tcp" }.to_owned();
         let visitor = Visitor {
             protocol: "rtsp",
             detail,
         };
-        Some(stream.watch(layout.key(), form, sink, visitor))
+        stream
+            .has_room_for(layout.key())
+            .then(|| watch(stream, layout, sink, visitor))
     }
 
     fn datagrams(&self, setups: &[Setup], peer: IpAddr) -> Datagrams {
@@ -115,11 +130,19 @@ impl Transports {
 }
 
 /// Whether media goes beside the RTSP connection.
-pub fn is_udp(setups: &[Setup]) -> bool {
+fn is_udp(setups: &[Setup]) -> bool {
     setups.iter().any(|s| matches!(s.delivery, Delivery::Udp { .. }))
 }
 
-fn interleaved(setups: &[Setup]) -> Layout {
+/// Seats a viewer in the form of a layout.
+pub(super) fn watch(stream: &Arc<Stream>, layout: Layout, sink: Box<dyn Sink>, visitor: Visitor) -> Seat {
+    let (tracks, session) = (stream.tracks(), stream.provenance().session);
+    let form = || Box::new(RtpForm::new(&tracks, session, layout)) as Box<dyn Form>;
+    stream.watch(layout.key(), form, sink, visitor)
+}
+
+/// The channels that a session's SETUP requests asked for.
+pub(super) fn channels(setups: &[Setup]) -> Channels {
     let mut channels = [None; MOST_TRACKS];
     for setup in setups {
         if let (Some(slot), Delivery::Interleaved { rtp, rtcp }) =
@@ -128,5 +151,5 @@ fn interleaved(setups: &[Setup]) -> Layout {
             *slot = Some((rtp, rtcp));
         }
     }
-    Layout::Interleaved(channels)
+    channels
 }

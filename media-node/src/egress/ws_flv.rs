@@ -2,98 +2,41 @@
 
 use super::form::flv::{FlvForm, Framing};
 use super::viewing::{Counted, viewer_span};
+use super::web_socket::{self, Handshake};
 use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
 use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
-use crate::listen::{Connection, HttpIo};
-use ::http::{HeaderMap, StatusCode, header};
-use axum::body::Body;
+use crate::listen::Connection;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
-use hyper_util::rt::TokioIo;
-use sha1::{Digest, Sha1};
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tracing::{Instrument, debug};
-use weir_proto::websocket::{self, Message, Reader};
+use weir_proto::websocket::{Message, Reader};
 
-/// Appended to the client's key (RFC 6455 section 1.3).
-const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// What a client may leave unread by us: a ping and its neighbours.
 const MOST_INPUT: usize = 4 << 10;
-
-/// Whether a request wants to become a WebSocket. `Connection` is a list.
-pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
-    let lists = |name, word: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .flat_map(|v| v.split(','))
-            .any(|v| v.trim().eq_ignore_ascii_case(word))
-    };
-    lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket")
-}
 
 pub(super) async fn play(
     viewing: &Viewing,
     connection: Connection,
     caller: &Caller,
     stem: &str,
-    mut request: Request,
+    handshake: Handshake,
+    request: Request,
 ) -> Response {
-    let key = request
-        .headers()
-        .get(header::SEC_WEBSOCKET_KEY)
-        .map(|k| k.as_bytes().to_vec());
-    let version_13 = request
-        .headers()
-        .get(header::SEC_WEBSOCKET_VERSION)
-        .is_some_and(|v| v == "13");
-    let (Some(key), true) = (key, version_13) else {
-        return (
-            StatusCode::BAD_REQUEST,
-            "a WebSocket request of version 13 is needed\n",
-        )
-            .into_response();
-    };
     let stream = match http::admit(viewing, caller, stem).await {
-        Ok(stream) if FlvForm::carries_any(&stream.tracks()) => Some(stream),
+        Ok(stream) if FlvForm::carries_any(&stream.tracks()) => stream,
         // The contract's clients expect the upgrade, then the close.
-        Ok(_) | Err(Refusal::NotFound) => None,
+        Ok(_) | Err(Refusal::NotFound) => return web_socket::turn_away(handshake, request),
         Err(refusal) => return refusal.into_response(),
     };
-    let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(MAGIC).finalize());
-    let upgrade = hyper::upgrade::on(&mut request);
-    let path = stream.as_ref().map(|s| s.path().to_string()).unwrap_or_default();
-    let span = viewer_span(path, "ws-flv", Some(connection.peer));
-    let serving = async move {
-        let upgraded = match upgrade.await {
-            Ok(upgraded) => upgraded,
-            Err(error) => return debug!(%error, "the upgrade failed"),
-        };
-        // Never another type: `listen` serves nothing else.
-        let Ok(parts) = upgraded.downcast::<TokioIo<HttpIo>>() else {
-            return;
-        };
-        let (socket, mut input) = parts.io.into_inner().into_parts();
-        input.extend_from_slice(&parts.read_buf);
-        match stream {
-            Some(stream) => view(stream, &socket, input).await,
-            None => drop(socket.try_write(&websocket::close(1000))),
-        }
-    };
-    tokio::spawn(serving.instrument(span));
-    let headers = [
-        (header::CONNECTION, "Upgrade".to_owned()),
-        (header::UPGRADE, "websocket".to_owned()),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+    let span = viewer_span(stream.path(), "ws-flv", Some(connection.peer));
+    web_socket::upgrade(handshake, request, async move |socket, input| {
+        view(stream, &socket, input).instrument(span).await;
+    })
 }
 
 async fn view(stream: Arc<Stream>, socket: &Arc<TcpStream>, input: BytesMut) {
@@ -129,9 +72,11 @@ async fn listen(socket: &TcpStream, mut input: BytesMut, seat: &Seat) -> Departu
         loop {
             match reader.read(&mut input) {
                 Ok(None) => break,
+                // Messages are not kept; what players say is of no interest.
+                Ok(Some(Message::Data(_))) => {}
                 Ok(Some(Message::Close)) => return Departure::Closed,
                 Ok(Some(Message::Ping(payload))) => {
-                    if !seat.send(websocket::pong(&payload)) {
+                    if !seat.send(weir_proto::websocket::pong(&payload)) {
                         return Departure::Stalled;
                     }
                 }

@@ -79,6 +79,7 @@ impl Packed {
                 ends,
                 channel: cut.channel,
                 keyframe: cut.keyframe,
+                whole: true,
             });
             start = cut.end;
         }
@@ -98,6 +99,8 @@ pub struct Piece {
     pub channel: u8,
     /// A viewer can start here.
     pub keyframe: bool,
+    /// False for what is left of a piece that has gone out in part, and for replies: these must go out.
+    pub whole: bool,
 }
 
 impl Piece {
@@ -108,6 +111,7 @@ impl Piece {
             ends: Box::default(),
             channel: 0,
             keyframe: false,
+            whole: false,
         }
     }
 
@@ -119,6 +123,7 @@ impl Piece {
             ends: ends.map(|end| end - taken as u32).collect(),
             channel: self.channel,
             keyframe: self.keyframe && taken == 0,
+            whole: self.whole && taken == 0,
         }
     }
 }

@@ -366,6 +366,7 @@ fn datagrams(count: usize) -> Piece {
         ends: (1..=count as u32).map(|n| n * 10).collect(),
         channel: 0,
         keyframe: true,
+        whole: true,
     }
 }
 

@@ -220,7 +220,7 @@ async fn take(State(door): State<Door>, Path(path): Path<String>, mut request: R
         let Ok(parts) = upgraded.downcast::<TokioIo<HttpIo>>() else {
             return;
         };
-        let (socket, mut input) = parts.io.into_inner().into_parts();
+        let (socket, mut input, _place) = parts.io.into_inner().into_parts();
         input.extend_from_slice(&parts.read_buf);
         let address = socket
             .peer_addr()

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
@@ -61,17 +62,21 @@ impl Connection {
     }
 }
 
+/// A connection's place among those that may be open at once; given up when dropped.
+pub struct Place(#[expect(dead_code, reason = "only its end matters")] pub(super) OwnedSemaphorePermit);
+
 /// A socket, and bytes that were read from it already.
 pub struct HttpIo {
     socket: Arc<TcpStream>,
     first: BytesMut,
+    place: Place,
     handover: Arc<Mutex<Handover>>,
 }
 
 impl HttpIo {
-    /// After an upgrade: the socket, and what was read of it but not used.
-    pub fn into_parts(self) -> (Arc<TcpStream>, BytesMut) {
-        (self.socket, self.first)
+    /// After an upgrade: the socket, and what was read of it but not used. Keep its place as long.
+    pub fn into_parts(self) -> (Arc<TcpStream>, BytesMut, Place) {
+        (self.socket, self.first, self.place)
     }
 }
 
@@ -157,6 +162,7 @@ pub(super) async fn serve(
     socket: TcpStream,
     first: BytesMut,
     peer: SocketAddr,
+    place: Place,
     router: Router,
     stop: CancellationToken,
 ) {
@@ -170,6 +176,7 @@ pub(super) async fn serve(
     let io = TokioIo::new(HttpIo {
         socket,
         first,
+        place,
         handover,
     });
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {

@@ -6,8 +6,10 @@
 mod http;
 pub mod rtsp;
 mod sniff;
+pub mod web_socket;
+pub mod wsp;
 
-pub use http::{Connection, HttpIo};
+pub use http::{Connection, HttpIo, Place};
 use sniff::sniff;
 
 use axum::Router;
@@ -87,20 +89,19 @@ pub async fn serve(
         let offer = offer.clone();
         let stop = stop.clone();
         tasks.spawn(async move {
-            let _permit = permit;
             let over = async {
                 stop.cancelled().await;
                 tokio::time::sleep(LAST_WORDS).await;
             };
             tokio::select! {
-                () = handle(socket, peer, offer, stop.clone()) => {}
+                () = handle(socket, peer, Place(permit), offer, stop.clone()) => {}
                 () = over => debug!(%peer, "cut on shutdown"),
             }
         });
     }
 }
 
-async fn handle(socket: TcpStream, peer: SocketAddr, offer: Offer, stop: CancellationToken) {
+async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer, stop: CancellationToken) {
     if let Err(error) = socket.set_nodelay(true) {
         debug!(%peer, %error, "the connection was gone at once");
         return;
@@ -118,8 +119,12 @@ async fn handle(socket: TcpStream, peer: SocketAddr, offer: Offer, stop: Cancell
         }
     };
     match (protocol, offer.rtsp) {
-        (Protocol::Http, _) => http::serve(socket, first, peer, offer.http, stop).await,
-        (Protocol::Rtsp, Some(rtsp)) => rtsp(socket, first, peer).await,
+        // What such a connection is upgraded to takes its place along.
+        (Protocol::Http, _) => http::serve(socket, first, peer, place, offer.http, stop).await,
+        (Protocol::Rtsp, Some(rtsp)) => {
+            let _place = place;
+            rtsp(socket, first, peer).await;
+        }
         (Protocol::Rtsp, None) | (Protocol::Unknown, _) => {
             info!(%peer, bytes = first.len(), "closed: this is neither HTTP nor RTSP on a port that takes it");
         }

@@ -5,11 +5,15 @@
 
 mod publisher;
 mod viewer;
+mod wire;
 
 use crate::auth::{Action, Caller, Denied, digest};
 use crate::egress::Viewing;
+use crate::egress::multicast::Multicast;
 use crate::egress::rtsp::{Transports, UdpPorts};
+use crate::egress::web_socket::WebSocket;
 use crate::ingest::rtsp_publish::Publishing;
+use crate::listen::web_socket::write;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
@@ -20,9 +24,10 @@ use tokio::time::timeout;
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::media::StreamPath;
 use weir_proto::rtsp::auth::Credentials;
-use weir_proto::rtsp::server::{Authorize, Challenge, Config, Denial, Event, Right, Session};
-use weir_proto::rtsp::{Message, Parser, Request, Status};
+use weir_proto::rtsp::server::{Authorize, Carrier, Challenge, Config, Denial, Event, Right, Session};
+use weir_proto::rtsp::{Message, Request, Status};
 use weir_proto::sdp::Description;
+use wire::Wire;
 
 /// Silence that ends a session before PLAY, and a publisher (contract, section 6).
 const SILENCE: Duration = Duration::from_secs(45);
@@ -38,6 +43,8 @@ const READ_MEDIA: usize = 64 << 10;
 pub struct RtspDoor {
     pub viewing: Viewing,
     pub publishing: Publishing,
+    /// Where the network has it.
+    pub multicast: Option<Arc<Multicast>>,
 }
 
 /// Why a connection is over.
@@ -57,6 +64,8 @@ enum End {
     NotRtsp(#[from] weir_proto::rtsp::message::Error),
     #[error("viewers of this stream have chosen too many different channels; take 0-1 and 2-3")]
     ManyLayouts,
+    #[error("this is no WebSocket")]
+    NotWebSocket(#[from] weir_proto::websocket::Error),
     #[error("viewing is over")]
     Viewed(#[from] crate::hub::Departure),
     #[error("another publisher took the path, or the stream was closed")]
@@ -70,8 +79,10 @@ struct Connection {
     door: RtspDoor,
     socket: Arc<TcpStream>,
     peer: SocketAddr,
-    input: BytesMut,
-    parser: Parser,
+    carrier: Carrier,
+    wire: Wire,
+    /// Of a WebSocket, whose token has told; other clients say with each request who they are.
+    caller: Option<Caller>,
     session: Session,
     transports: Transports,
     /// Of a publisher.
@@ -91,8 +102,6 @@ enum Step {
 impl RtspDoor {
     /// Serves one connection to its end; `first` has been read from it already.
     pub async fn serve(self, socket: TcpStream, first: BytesMut, peer: SocketAddr) {
-        let span = info_span!("rtsp", %peer, stream = tracing::field::Empty);
-        let anonymous = self.viewing.auth.anonymous_view();
         // A challenge in every response, as the contract has it, also where viewing is free:
         // publishers need it.
         let challenge = Challenge {
@@ -100,18 +109,53 @@ impl RtspDoor {
             nonce: digest::nonce(),
             basic: false,
         };
-        let session_id = hex::encode(rand::random::<[u8; 8]>());
         let config = Config {
-            session_id,
+            session_id: session_id(),
             challenge: Some(challenge),
             path: None,
+            carrier: Carrier::Tcp,
+            multicast: self.multicast.is_some(),
         };
+        self.run(Arc::new(socket), first, peer, config, None).await;
+    }
+
+    /// Serves one WebSocket to its end. The stream is that of its path, and nobody is asked for
+    /// credentials; but publishers name theirs by the URL of ANNOUNCE.
+    pub async fn serve_web_socket(self, opened: WebSocket) {
+        let config = Config {
+            session_id: session_id(),
+            challenge: None,
+            path: Some(format!("/{}", opened.path)),
+            carrier: Carrier::WebSocket,
+            multicast: false,
+        };
+        self.run(
+            opened.socket,
+            opened.input,
+            opened.peer,
+            config,
+            Some(opened.caller),
+        )
+        .await;
+    }
+
+    async fn run(
+        self,
+        socket: Arc<TcpStream>,
+        first: BytesMut,
+        peer: SocketAddr,
+        config: Config,
+        caller: Option<Caller>,
+    ) {
+        let span = info_span!("rtsp", %peer, stream = tracing::field::Empty);
+        let anonymous = self.viewing.auth.anonymous_view();
         let connection = Connection {
             door: self,
-            socket: Arc::new(socket),
+            socket,
             peer,
-            input: first,
-            parser: Parser::new(),
+            carrier: config.carrier,
+            wire: Wire::new(config.carrier, first),
+            caller,
             session: Session::new(config),
             transports: Transports::default(),
             announced: None,
@@ -121,6 +165,7 @@ impl RtspDoor {
         let _entered = span.entered();
         match end {
             End::NotRtsp(_)
+            | End::NotWebSocket(_)
             | End::BadMedia(_)
             | End::Unread
             | End::ManyLayouts
@@ -132,8 +177,13 @@ impl RtspDoor {
     }
 }
 
+/// For the `Session` header.
+pub(super) fn session_id() -> String {
+    hex::encode(rand::random::<[u8; 8]>())
+}
+
 /// An error with its causes, each a level.
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -155,8 +205,7 @@ impl Connection {
     /// Requests and responses, until the connection becomes a viewer's or a publisher's.
     async fn converse(&mut self) -> Result<std::convert::Infallible, End> {
         loop {
-            let message = self.message().await?;
-            let step = match message {
+            let step = match self.message().await? {
                 Message::Request(request) => self.request(request).await,
                 // A player's RTCP, or what is left of a stream that was given up.
                 Message::Interleaved(_) | Message::Response(_) => Step::Answered,
@@ -174,40 +223,41 @@ impl Connection {
     /// The next message, or the end by silence.
     async fn message(&mut self) -> Result<Message, End> {
         loop {
-            if let Some(message) = self.parser.parse(&mut self.input)? {
+            let message = self.wire.next(&mut self.out)?;
+            self.write_out().await?;
+            if let Some(message) = message {
                 return Ok(message);
             }
-            timeout(SILENCE, self.read()).await.map_err(|_| End::Silence)??;
+            timeout(SILENCE, self.wire.read_requests(&self.socket))
+                .await
+                .map_err(|_| End::Silence)??;
         }
-    }
-
-    async fn read(&mut self) -> Result<(), End> {
-        read(&self.socket, &mut self.input, READ_REQUESTS).await
     }
 
     /// Writes the responses in `out`.
     async fn write_out(&mut self) -> Result<(), End> {
-        timeout(WRITE_PATIENCE, async {
-            while !self.out.is_empty() {
-                self.socket.writable().await?;
-                match self.socket.try_write(&self.out) {
-                    Ok(length) => drop(self.out.split_to(length)),
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(e) => return Err(End::Broken(e)),
-                }
-            }
-            Ok(())
-        })
-        .await
-        .map_err(|_| End::Unread)?
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        timeout(WRITE_PATIENCE, write(&self.socket, &mut self.out))
+            .await
+            .map_err(|_| End::Unread)?
+            .map_err(End::Broken)
     }
 
-    /// Answers one request; the response is in `out`.
+    /// Answers one request; the response is in `out`, as it goes over the wire.
     async fn request(&mut self, request: Request) -> Step {
+        let start = self.out.len();
+        let step = self.answer(request).await;
+        self.wire.seal(&mut self.out, start, matches!(step, Step::Close));
+        step
+    }
+
+    async fn answer(&mut self, request: Request) -> Step {
         let mut event = self.session.handle_request(request, &mut self.out);
         loop {
             event = match event {
-                Event::Answered => return Step::Answered,
+                Event::Answered | Event::Paused | Event::Resumed => return Step::Answered,
                 Event::Close => return Step::Close,
                 Event::Authorize(authorize) => match self.authorize(&authorize).await {
                     Ok(()) => self.session.allow(&mut self.out),
@@ -242,6 +292,10 @@ impl Connection {
                     self.setup_udp(track).await;
                     return Step::Answered;
                 }
+                Event::SetupMulticast { path, track } => {
+                    self.setup_multicast(&path, track).await;
+                    return Step::Answered;
+                }
                 Event::Play { path, .. } => {
                     let Some(stream) = self.find(&path).await else {
                         self.session.refuse(Status::NotFound, None, &mut self.out);
@@ -263,6 +317,14 @@ impl Connection {
         let Some(path) = StreamPath::parse(&asked.path) else {
             return Err(Denial::Forbidden);
         };
+        let action = match asked.right {
+            Right::Pull => Action::Subscribe(&path),
+            Right::Push => Action::Publish(&path),
+        };
+        if let Some(caller) = &self.caller {
+            // There is no other way to say who one is, so there is no 401.
+            return auth.authorize(caller, action).map_err(|_| Denial::Forbidden);
+        }
         let caller = match (&asked.credentials, &asked.token) {
             (Some(Credentials::Digest(answer)), _) => {
                 let expected = |ha1: &str| asked.expected_response_of(ha1);
@@ -275,10 +337,6 @@ impl Connection {
             }
             (_, Some(token)) => auth.caller_by_token(Some(token.reveal())).await,
             _ => Caller::Anonymous,
-        };
-        let action = match asked.right {
-            Right::Pull => Action::Subscribe(&path),
-            Right::Push => Action::Publish(&path),
         };
         auth.authorize(&caller, action).map_err(|denied| match denied {
             Denied::Unidentified if asked.credentials.is_some() => wrong(),
@@ -306,6 +364,28 @@ impl Connection {
         }
     }
 
+    async fn setup_multicast(&mut self, path: &str, track: u8) {
+        let stream = self.find(path).await;
+        let local = self.socket.local_addr().map(|local| local.ip());
+        let (Some(stream), Some(multicast), Ok(local)) = (stream, &self.door.multicast, local) else {
+            self.session
+                .refuse(Status::UnsupportedTransport, None, &mut self.out);
+            return;
+        };
+        let group = multicast.group(&stream, local);
+        let group = group.inspect_err(|error| info!(%error, "no multicast for a viewer"));
+        let place = group.ok().and_then(|group| Some((group.of_track(track)?, group)));
+        match place {
+            Some((place, group)) => {
+                self.session.multicast(place, &mut self.out);
+                self.transports.keep_group(group);
+            }
+            None => self
+                .session
+                .refuse(Status::UnsupportedTransport, None, &mut self.out),
+        }
+    }
+
     async fn setup_udp(&mut self, track: u8) {
         let opened = match self.socket.local_addr() {
             Ok(local) => UdpPorts::open(local.ip()).await,
@@ -321,20 +401,6 @@ impl Connection {
                 self.session
                     .refuse(Status::UnsupportedTransport, None, &mut self.out);
             }
-        }
-    }
-}
-
-/// Appends what has come; waits for at least one byte.
-async fn read(socket: &TcpStream, input: &mut BytesMut, room: usize) -> Result<(), End> {
-    loop {
-        socket.readable().await?;
-        input.reserve(room);
-        match socket.try_read_buf(input) {
-            Ok(0) => return Err(End::PeerLeft),
-            Ok(_) => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(End::Broken(e)),
         }
     }
 }

@@ -68,6 +68,8 @@ impl Directory {
         let detail = &view.visitor.detail;
         let (kind, extra) = match view.visitor.protocol {
             "rtsp" => (ConsumerKind::Rtp, format!("net=rtsp-{detail}")),
+            "rtsp-multicast" => (ConsumerKind::Rtp, format!("net = rtsp-multicast, {detail}")),
+            "wsp" => (ConsumerKind::Rtp, "wsp".to_owned()),
             "http-flv" => (ConsumerKind::Flv, format!("net=http-flv,{detail}")),
             "ws-flv" => (ConsumerKind::Flv, format!("net=websocket-flv,{detail}")),
             // A relay's viewers are counted where they are.

@@ -18,6 +18,8 @@ use crate::ingest::Ingest;
 use crate::ingest::rtsp_publish::{Published, Publishing};
 use crate::listen::Limits;
 use crate::listen::rtsp::RtspDoor;
+use crate::listen::web_socket;
+use crate::listen::wsp::{Channels, WspDoor};
 use crate::store::sql::{Database, Location};
 use crate::{args, telemetry};
 use anyhow::Context;
@@ -117,19 +119,27 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         },
         server: Server::new(),
     };
+    let rtsp = RtspDoor {
+        viewing: viewing.clone(),
+        publishing: Publishing {
+            hub: hub.clone(),
+            segment,
+            published: Some(published),
+        },
+        // Networks of clusters have none that would reach viewers.
+        multicast: None,
+    };
+    let wsp = WspDoor {
+        viewing: viewing.clone(),
+        channels: Channels::new(pod::number(&pod.pod_name)),
+    };
     let streams = Streams {
         viewing: viewing.clone(),
         hls: Hls::new(hub.clone()),
+        conversation: web_socket::conversation(rtsp.clone(), wsp),
     };
     let offered = Offered {
-        rtsp: Some(RtspDoor {
-            viewing: viewing.clone(),
-            publishing: Publishing {
-                hub: hub.clone(),
-                segment,
-                published: Some(published),
-            },
-        }),
+        rtsp: Some(rtsp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };

@@ -7,6 +7,7 @@ use crate::cluster::Identity;
 use crate::cluster::kubernetes::{self, Cluster};
 use crate::cluster::resource::World;
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -76,4 +77,12 @@ pub(super) fn ordinal(name: &str) -> u8 {
     name.rsplit_once('-')
         .and_then(|(_, number)| number.parse().ok())
         .unwrap_or(0)
+}
+
+/// Tells a gateway from the others of its pool in the ids that it hands out. Their names end in
+/// letters by chance, so this is a hash; two that are equal would only mean that the wrong one of them
+/// may be asked for an id, and doesn't know it.
+pub(super) fn number(name: &str) -> u16 {
+    let hash = Sha256::digest(name.as_bytes());
+    u16::from_be_bytes([hash[0], hash[1]])
 }

@@ -14,12 +14,15 @@ use crate::cluster::resource::World;
 use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::hls::Hls;
 use crate::egress::http::Streams;
+use crate::egress::multicast::Multicast;
 use crate::egress::{Viewing, http};
 use crate::hub::Hub;
 use crate::ingest::Ingest;
 use crate::ingest::rtsp_publish::Publishing;
 use crate::listen::Limits;
 use crate::listen::rtsp::RtspDoor;
+use crate::listen::web_socket;
+use crate::listen::wsp::{Channels, WspDoor};
 use crate::store::sql::{Database, Location};
 use crate::telemetry;
 use anyhow::Context;
@@ -122,19 +125,26 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         },
         server: Server::new(),
     };
+    let rtsp = RtspDoor {
+        viewing: viewing.clone(),
+        publishing: Publishing {
+            hub: hub.clone(),
+            segment,
+            published: None,
+        },
+        multicast: Some(Multicast::new()),
+    };
+    let wsp = WspDoor {
+        viewing: viewing.clone(),
+        channels: Channels::new(0),
+    };
     let streams = Streams {
         viewing: viewing.clone(),
         hls: Hls::new(hub.clone()),
+        conversation: web_socket::conversation(rtsp.clone(), wsp),
     };
     let offered = Offered {
-        rtsp: Some(RtspDoor {
-            viewing: viewing.clone(),
-            publishing: Publishing {
-                hub: hub.clone(),
-                segment,
-                published: None,
-            },
-        }),
+        rtsp: Some(rtsp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };

@@ -15,6 +15,7 @@ mod rtp;
 mod rtsp;
 mod sdp;
 mod websocket;
+mod wsp;
 
 /// A target and its body.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +110,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "websocket",
         body: websocket::websocket,
+    },
+    Target {
+        name: "wsp",
+        body: wsp::wsp,
     },
 ];
 

@@ -1,11 +1,12 @@
 //! RTSP messages, and a session that gets them.
 
-use crate::media::codec::g711;
+use crate::media::codec::{g711, h264};
 use crate::media::{CodecParameters, Track, Tracks};
 use crate::rtsp::message::{MAX_BODY, MAX_HEAD};
-use crate::rtsp::server::{Challenge, Config, Denial, Event};
+use crate::rtsp::server::{Carrier, Challenge, Config, Denial, Event, Group};
 use crate::rtsp::{Message, Parser, Session, Status};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use std::net::Ipv4Addr;
 
 /// Messages come out the same whether the bytes come at once or in pieces, and no more waits in the
 /// buffer than the bounds say.
@@ -50,6 +51,8 @@ pub(super) fn rtsp_server(data: &[u8]) {
         session_id: "s".to_owned(),
         challenge,
         path,
+        carrier: Carrier::Tcp,
+        multicast: choices & 2 != 0,
     });
     let mut parser = Parser::new();
     let mut input = BytesMut::from(data);
@@ -80,9 +83,9 @@ pub(super) fn rtsp_server(data: &[u8]) {
 }
 
 /// Does what the event asks for; true when the connection ends.
-fn drive(session: &mut Session, event: Event, choices: u8, out: &mut BytesMut) -> bool {
+pub(super) fn drive(session: &mut Session, event: Event, choices: u8, out: &mut BytesMut) -> bool {
     match event {
-        Event::Answered => false,
+        Event::Answered | Event::Paused | Event::Resumed => false,
         Event::Close => true,
         Event::Authorize(authorize) => {
             let length = authorize
@@ -110,7 +113,7 @@ fn drive(session: &mut Session, event: Event, choices: u8, out: &mut BytesMut) -
         }
         Event::Describe { path } => {
             assert!(path.starts_with('/'));
-            session.describe(&path, &tracks(), out);
+            session.describe(&path, &tracks(choices & 32 != 0), out);
             false
         }
         Event::Announce { description, .. } => {
@@ -123,6 +126,15 @@ fn drive(session: &mut Session, event: Event, choices: u8, out: &mut BytesMut) -
             session.udp((7000, 7001), out);
             false
         }
+        Event::SetupMulticast { .. } => {
+            let group = Group {
+                destination: Ipv4Addr::new(235, 0, 0, 0),
+                ports: (16_666, 16_667),
+                source: Ipv4Addr::LOCALHOST,
+            };
+            session.multicast(group, out);
+            false
+        }
         Event::Play { setups, .. } | Event::Record { setups, .. } => {
             assert!(!setups.is_empty());
             session.accept(out);
@@ -131,14 +143,25 @@ fn drive(session: &mut Session, event: Event, choices: u8, out: &mut BytesMut) -
     }
 }
 
-fn tracks() -> Tracks {
+fn tracks(video: bool) -> Tracks {
     let codec = CodecParameters::G711(g711::Parameters {
         law: g711::Law::A,
         channels: 1,
     });
-    let track = Track {
+    let sound = Track {
         codec,
         clock_rate: 8000,
     };
-    Tracks::new([track.clone(), track])
+    let codec = CodecParameters::H264(h264::Parameters {
+        sps: Bytes::from_static(&[0x67, 0x42, 0, 0x1f]),
+        pps: Bytes::from_static(&[0x68]),
+        width: 16,
+        height: 16,
+        frame_rate: None,
+    });
+    let picture = Track {
+        codec,
+        clock_rate: 90_000,
+    };
+    Tracks::new([if video { picture } else { sound.clone() }, sound])
 }

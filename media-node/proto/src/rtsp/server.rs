@@ -22,11 +22,14 @@
 //! Everything else is 455, PAUSE, `GET_PARAMETER` and `SET_PARAMETER` included. First the state is
 //! looked at, then who asks, then the request itself. Rights, streams, sockets and time-outs are
 //! the driver's; so are packets, except that [`Session::channel`] tells what a channel carries.
+//!
+//! Over a WebSocket ([`Carrier`]) packets are interleaved or nowhere. In WSP, which knows viewers
+//! only, ANNOUNCE and RECORD are never allowed, and PAUSE is while playing.
 
 mod event;
 mod setup;
 
-pub use event::{Authorize, Challenge, Config, Delivery, Denial, Event, Right, Setup};
+pub use event::{Authorize, Carrier, Challenge, Config, Delivery, Denial, Event, Group, Right, Setup};
 
 use super::message::write_response;
 use super::{Request, Status, auth, url};
@@ -34,9 +37,13 @@ use crate::media::Tracks;
 use crate::{Redacted, sdp};
 use bytes::BytesMut;
 use setup::Control;
+pub use setup::MULTICAST_TTL;
 
 /// The methods we take, as OPTIONS lists them.
 const PUBLIC: &str = "DESCRIBE, SETUP, TEARDOWN, PLAY, OPTIONS, ANNOUNCE, RECORD";
+/// What OPTIONS lists in WSP, as clients of the documented server know it: neither is ANNOUNCE
+/// taken, nor is PAUSE missing.
+const PUBLIC_WSP: &str = "DESCRIBE, SETUP, TEARDOWN, PLAY, OPTIONS, ANNOUNCE";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -63,6 +70,8 @@ pub struct Session {
     path: Option<String>,
     controls: Vec<Control>,
     setups: Vec<Setup>,
+    /// Playing, but no packets are wanted for now.
+    paused: bool,
     /// The token of the request that set the path; later URLs may come without.
     token: Option<Redacted<String>>,
     /// The request that waits for the driver.
@@ -85,7 +94,12 @@ enum Step {
     Announce(Vec<Control>),
     /// With the transport as the response will echo it.
     SetupUdp {
-        setup: Setup,
+        track: u8,
+        client_ports: (u16, u16),
+        transport: String,
+    },
+    SetupMulticast {
+        track: u8,
         transport: String,
     },
     Play,
@@ -101,6 +115,7 @@ impl Session {
             path: None,
             controls: Vec::new(),
             setups: Vec::new(),
+            paused: false,
             token: None,
             pending: None,
         }
@@ -141,7 +156,11 @@ impl Session {
         let method = request.method();
         match method {
             "OPTIONS" => {
-                self.respond(&request, Status::Ok, None, &[("Public", PUBLIC)], &[], out);
+                let public = match self.config.carrier {
+                    Carrier::Tcp | Carrier::WebSocket => PUBLIC,
+                    Carrier::Wsp => PUBLIC_WSP,
+                };
+                self.respond(&request, Status::Ok, None, &[("Public", public)], &[], out);
                 return Event::Answered;
             }
             "TEARDOWN" => {
@@ -150,26 +169,20 @@ impl Session {
             }
             _ => {}
         }
-        let allowed = match self.state {
-            State::Init => matches!(method, "DESCRIBE" | "ANNOUNCE" | "SETUP"),
-            State::Ready => matches!(method, "SETUP" | "PLAY" | "RECORD"),
-            State::Playing => method == "PLAY",
-            State::Recording => method == "RECORD",
-        };
-        if !allowed {
+        if !self.allows(method) {
             self.respond(&request, Status::MethodNotValidInThisState, None, &[], &[], out);
             return Event::Answered;
         }
         let token = url::token(request.uri());
-        let (right, path) = match method {
-            "DESCRIBE" => (Right::Pull, self.config.path.clone()),
-            "ANNOUNCE" => (Right::Push, None),
-            _ if self.mode == Some(Mode::Record) => (Right::Push, self.path.clone()),
-            "RECORD" => (Right::Push, self.path.clone()),
-            _ => (
-                Right::Pull,
-                self.path.clone().or_else(|| self.config.path.clone()),
-            ),
+        let right = match method {
+            "ANNOUNCE" | "RECORD" => Right::Push,
+            "SETUP" if self.mode == Some(Mode::Record) => Right::Push,
+            _ => Right::Pull,
+        };
+        let path = match method {
+            "DESCRIBE" => self.config.path.clone(),
+            "ANNOUNCE" => None,
+            _ => self.path.clone().or_else(|| self.config.path.clone()),
         };
         let path = path.unwrap_or_else(|| url::stream_path(request.uri()));
         let credentials = request
@@ -204,6 +217,17 @@ impl Session {
         Event::Authorize(Box::new(authorize))
     }
 
+    /// The table of states.
+    fn allows(&self, method: &str) -> bool {
+        let wsp = self.config.carrier == Carrier::Wsp;
+        match self.state {
+            State::Init => matches!(method, "DESCRIBE" | "SETUP") || method == "ANNOUNCE" && !wsp,
+            State::Ready => matches!(method, "SETUP" | "PLAY") || method == "RECORD" && !wsp,
+            State::Playing => method == "PLAY" || method == "PAUSE" && wsp,
+            State::Recording => method == "RECORD",
+        }
+    }
+
     /// Answers [`Event::Authorize`]: whoever asks may. Goes on with the request.
     pub fn allow(&mut self, out: &mut BytesMut) -> Event {
         let Some(Pending {
@@ -228,7 +252,11 @@ impl Session {
             "PLAY" => {
                 if self.state == State::Playing {
                     self.play_response(&request, out);
-                    return Event::Answered;
+                    return if std::mem::take(&mut self.paused) {
+                        Event::Resumed
+                    } else {
+                        Event::Answered
+                    };
                 }
                 if self.mode != Some(Mode::Play) {
                     self.respond(&request, Status::MethodNotValidInThisState, None, &[], &[], out);
@@ -243,6 +271,11 @@ impl Session {
                     path,
                     setups: self.setups.clone(),
                 }
+            }
+            "PAUSE" => {
+                self.paused = true;
+                self.respond(&request, Status::Ok, None, &[], &[], out);
+                Event::Paused
             }
             // Only RECORD is left: the state's table lets nothing else through.
             _ => {
@@ -326,7 +359,7 @@ impl Session {
                 self.state = State::Recording;
                 self.respond(&request, Status::Ok, None, &[], &[], out);
             }
-            Step::Authorize | Step::Describe | Step::SetupUdp { .. } => {
+            Step::Authorize | Step::Describe | Step::SetupUdp { .. } | Step::SetupMulticast { .. } => {
                 self.pending = Some(Pending { request, path, step });
             }
         }

@@ -1,4 +1,4 @@
-//! RTP packets, interleaved on an RTSP connection or as datagrams.
+//! RTP packets: interleaved on an RTSP connection, so in WebSocket messages, or as datagrams.
 
 use crate::hub::{Form, FormKey, Packed};
 use bytes::BytesMut;
@@ -6,19 +6,23 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_proto::media::{AccessUnit, Timestamp, Tracks};
 use weir_proto::rtcp::{NtpTime, SenderReport};
 use weir_proto::rtp::Packetizer;
-use weir_proto::sdp;
+use weir_proto::{sdp, websocket};
 
 /// Tracks that a stream may have in this form.
 pub const MOST_TRACKS: usize = 4;
 /// Between sender reports (RFC 3550 section 6.2 asks for 5 s on average).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
+/// By track: the channels of RTP and RTCP; `None` where the track was not set up.
+pub type Channels = [Option<(u8, u8)>; MOST_TRACKS];
+
 /// How a viewer wants its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// By track: the channels of RTP and RTCP on the RTSP connection; `None` where the track was not
-    /// set up.
-    Interleaved([Option<(u8, u8)>; MOST_TRACKS]),
+    /// On the RTSP connection.
+    Interleaved(Channels),
+    /// The same, and each packet a binary WebSocket message.
+    WebSocket(Channels),
     /// Every packet by itself, marked with [`channel`].
     Datagrams,
 }
@@ -30,35 +34,33 @@ pub const fn channel(track: u8, rtcp: bool) -> u8 {
 
 impl Layout {
     pub fn key(self) -> FormKey {
-        match self {
-            Self::Datagrams => FormKey {
-                name: "rtp-udp",
-                layout: 0,
-            },
-            // 16 bits a track; a channel pair of equal numbers means "none", as no client asks for it.
-            Self::Interleaved(channels) => {
-                let bits =
-                    |c: Option<(u8, u8)>| c.map_or(0, |(rtp, rtcp)| u64::from(rtp) << 8 | u64::from(rtcp));
-                let layout = channels.into_iter().fold(0, |key, c| key << 16 | bits(c));
-                FormKey {
-                    name: "rtp-interleaved",
-                    layout,
-                }
-            }
-        }
+        let (name, layout) = match self {
+            Self::Datagrams => ("rtp-udp", 0),
+            Self::Interleaved(channels) => ("rtp-interleaved", bits(channels)),
+            Self::WebSocket(channels) => ("rtp-websocket", bits(channels)),
+        };
+        FormKey { name, layout }
     }
 
     fn prefix(&self, track: u8, rtcp: bool) -> Prefix {
         match self {
             Self::Datagrams if usize::from(track) < MOST_TRACKS => Prefix::None,
             Self::Datagrams => Prefix::LeftOut,
-            Self::Interleaved(channels) => match channels.get(usize::from(track)) {
-                Some(Some((_, channel))) if rtcp => Prefix::Channel(*channel),
-                Some(Some((channel, _))) => Prefix::Channel(*channel),
-                _ => Prefix::LeftOut,
-            },
+            Self::Interleaved(channels) | Self::WebSocket(channels) => {
+                match channels.get(usize::from(track)) {
+                    Some(Some((_, channel))) if rtcp => Prefix::Channel(*channel),
+                    Some(Some((channel, _))) => Prefix::Channel(*channel),
+                    _ => Prefix::LeftOut,
+                }
+            }
         }
     }
+}
+
+/// 16 bits a track; a channel pair of equal numbers means "none", as no client asks for it.
+fn bits(channels: Channels) -> u64 {
+    let bits = |c: Option<(u8, u8)>| c.map_or(0, |(rtp, rtcp)| u64::from(rtp) << 8 | u64::from(rtcp));
+    channels.into_iter().fold(0, |key, c| key << 16 | bits(c))
 }
 
 /// What stands before each packet of a track.
@@ -90,6 +92,8 @@ pub struct RtpForm {
     origin: Option<Duration>,
     origin_is_told: bool,
     reported: Instant,
+    /// Interleaved packets on their way into messages, and where each ends.
+    bare: (BytesMut, Vec<u32>),
 }
 
 struct Sender {
@@ -108,6 +112,7 @@ impl RtpForm {
             origin: None,
             origin_is_told: false,
             reported: Instant::now(),
+            bare: (BytesMut::new(), Vec::new()),
         };
         form.set_tracks(tracks);
         form
@@ -133,7 +138,8 @@ impl RtpForm {
         let Some(origin) = self.origin else { return };
         self.origin_is_told = true;
         let now = wall();
-        for (index, sender) in self.senders.iter().enumerate() {
+        for index in 0..self.senders.len() {
+            let sender = &self.senders[index];
             let index = index as u8;
             let prefix = self.layout.prefix(index, true);
             if matches!(prefix, Prefix::LeftOut) {
@@ -150,22 +156,45 @@ impl RtpForm {
                 packets: sender.packets,
                 payload_bytes: sender.bytes,
             };
-            let start = out.buffer.len();
-            if let Some(channel) = prefix {
-                out.buffer.extend_from_slice(&[b'$', channel, 0, 0]);
-            }
-            report.write("weir", &mut out.buffer);
-            if prefix.is_some() {
-                fill_length(&mut out.buffer, start);
+            if let Layout::WebSocket(_) = self.layout {
+                let (packet, ends) = &mut self.bare;
+                interleave(&report, prefix.unwrap_or_default(), packet);
+                ends.push(packet.len() as u32);
+                self.messages(out);
+            } else if let Some(channel) = prefix {
+                interleave(&report, channel, &mut out.buffer);
             } else {
+                report.write("weir", &mut out.buffer);
                 out.ends.push(out.buffer.len() as u32);
             }
             out.cut(channel(index, true), false);
         }
     }
+
+    /// Makes each packet in `bare` a binary message. Headers differ in length, which is why packets
+    /// can't be written between them at once; the copy is one for all viewers.
+    fn messages(&mut self, out: &mut Packed) {
+        let (packets, ends) = &mut self.bare;
+        out.buffer
+            .reserve(packets.len() + ends.len() * websocket::MAX_HEADER);
+        let mut start = 0;
+        for end in ends.drain(..) {
+            let packet = &packets[start..end as usize];
+            let mut header = [0; websocket::MAX_HEADER];
+            let used = websocket::binary_header(packet.len(), &mut header);
+            out.buffer.extend_from_slice(&header[..used]);
+            out.buffer.extend_from_slice(packet);
+            start = end as usize;
+        }
+        packets.clear();
+    }
 }
 
-fn fill_length(buffer: &mut BytesMut, start: usize) {
+/// A report behind `$`, channel and length.
+fn interleave(report: &SenderReport, channel: u8, buffer: &mut BytesMut) {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[b'$', channel, 0, 0]);
+    report.write("weir", buffer);
     let length = (buffer.len() - start - 4) as u16;
     buffer[start + 2..start + 4].copy_from_slice(&length.to_be_bytes());
 }
@@ -196,15 +225,19 @@ impl Form for RtpForm {
             let origin = wall().saturating_sub(since_origin);
             self.origin = Some(self.origin.map_or(origin, |known| known.min(origin)));
         }
-        let (start, first_end) = (out.buffer.len(), out.ends.len());
-        sender
-            .packetizer
-            .packetize(track, unit, prefix, &mut out.buffer, &mut out.ends);
-        sender.packets = sender.packets.wrapping_add((out.ends.len() - first_end) as u32);
-        sender.bytes = sender.bytes.wrapping_add((out.buffer.len() - start) as u32);
-        if prefix.is_some() {
+        let (buffer, ends) = match self.layout {
+            Layout::WebSocket(_) => (&mut self.bare.0, &mut self.bare.1),
+            Layout::Interleaved(_) | Layout::Datagrams => (&mut out.buffer, &mut out.ends),
+        };
+        let (start, first_end) = (buffer.len(), ends.len());
+        sender.packetizer.packetize(track, unit, prefix, buffer, ends);
+        sender.packets = sender.packets.wrapping_add((ends.len() - first_end) as u32);
+        sender.bytes = sender.bytes.wrapping_add((buffer.len() - start) as u32);
+        match self.layout {
+            Layout::WebSocket(_) => self.messages(out),
             // Only datagrams need to know where packets end.
-            out.ends.truncate(first_end);
+            Layout::Interleaved(_) => out.ends.truncate(first_end),
+            Layout::Datagrams => {}
         }
         out.cut(channel(unit.track, false), unit.keyframe);
         if self.reported.elapsed() >= REPORT_EVERY {
@@ -217,6 +250,13 @@ impl Form for RtpForm {
         // Parameter sets go in band, before each keyframe.
         self.set_tracks(tracks);
     }
+
+    fn end(&mut self, out: &mut Packed) {
+        if let Layout::WebSocket(_) = self.layout {
+            out.buffer.extend_from_slice(&websocket::close(1000));
+            out.cut(0, false);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -225,6 +265,7 @@ mod tests {
     use weir_proto::media::codec::g711::{Law, Parameters};
     use weir_proto::media::{CodecParameters, Track};
     use weir_proto::rtcp::{self, Packet};
+    use weir_proto::testing::h264_aac;
 
     #[test]
     fn reports_of_one_form_never_contradict_each_other() {
@@ -264,5 +305,79 @@ mod tests {
             (ticks - micros as i128 * 8000 / 1_000_000).abs() <= 1,
             "{first:?}, {second:?}"
         );
+    }
+
+    #[test]
+    fn each_packet_is_a_message_of_its_own() {
+        let clip = h264_aac();
+        // The second track's channels take part; the first is left out in one of the layouts.
+        for channels in [
+            [Some((0, 1)), Some((2, 3)), None, None],
+            [None, Some((4, 5)), None, None],
+        ] {
+            let mut packed = [Layout::Interleaved(channels), Layout::WebSocket(channels)].map(|layout| {
+                let mut form = RtpForm::new(&clip.tracks, 7, layout);
+                let mut out = Packed::default();
+                for unit in &clip.access_units[..50] {
+                    form.unit(&clip.tracks, unit, &mut out);
+                }
+                out.buffer
+            });
+            let [interleaved, messages] = &mut packed;
+            let mut count = 0;
+            while !messages.is_empty() {
+                let (length, header) = match messages[1] {
+                    126 => (u16::from_be_bytes([messages[2], messages[3]]), 4),
+                    short => (short.into(), 2),
+                };
+                assert_eq!(messages[0], 0x82, "a final binary message");
+                let message = messages.split_to(header + usize::from(length)).split_off(header);
+                let packet = interleaved.split_to(message.len());
+                assert_eq!(message, packet);
+                assert_eq!((packet[0], packet[2..4].len()), (b'$', 2));
+                let told = u16::from_be_bytes([packet[2], packet[3]]);
+                assert_eq!(usize::from(told) + 4, packet.len());
+                count += 1;
+            }
+            assert!(interleaved.is_empty() && count >= 20, "{count} messages");
+        }
+    }
+
+    #[test]
+    fn reports_and_the_end_are_messages_too() {
+        let clip = h264_aac();
+        let channels = [Some((0, 1)), None, None, None];
+        let mut form = RtpForm::new(&clip.tracks, 7, Layout::WebSocket(channels));
+        let mut out = Packed::default();
+        form.unit(&clip.tracks, &clip.access_units[0], &mut out);
+        out.buffer.clear();
+        form.start(&clip.tracks, &mut out);
+        // Longer than a header of two bytes could tell, or not; the packet knows itself.
+        let report = match out.buffer[1] {
+            126 => &out.buffer[4..],
+            _ => &out.buffer[2..],
+        };
+        assert_eq!(report[..2], [b'$', 1]);
+        let told = u16::from_be_bytes([report[2], report[3]]);
+        assert_eq!(usize::from(told) + 4, report.len());
+        assert!(rtcp::parse(&report[4..]).is_ok());
+        out.buffer.clear();
+        form.end(&mut out);
+        assert_eq!(out.buffer, websocket::close(1000));
+    }
+
+    #[test]
+    fn layouts_have_keys_of_their_own() {
+        let channels = [Some((0, 1)), None, Some((2, 3)), None];
+        let keys = [
+            Layout::Datagrams,
+            Layout::Interleaved(channels),
+            Layout::WebSocket(channels),
+            Layout::WebSocket([Some((0, 1)), Some((2, 3)), None, None]),
+        ]
+        .map(Layout::key);
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "{key:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A connection that publishes.
 
-use super::{Connection, End, READ_MEDIA, SILENCE, Step, read};
+use super::{Connection, End, READ_MEDIA, SILENCE, Step};
 use crate::ingest::rtsp_publish::Publication;
 use std::convert::Infallible;
 use tokio::time::timeout;
@@ -40,7 +40,7 @@ impl Connection {
 
     async fn receive(&mut self, publication: &mut Publication) -> Result<Infallible, End> {
         loop {
-            while let Some(message) = self.parser.parse(&mut self.input)? {
+            while let Some(message) = self.wire.next(&mut self.out)? {
                 match message {
                     Message::Interleaved(packet) => match self.session.channel(packet.channel) {
                         Some((track, false)) => publication.packet(track, packet.data)?,
@@ -60,7 +60,8 @@ impl Connection {
             if !publication.flush() {
                 return Err(End::Replaced);
             }
-            timeout(SILENCE, read(&self.socket, &mut self.input, READ_MEDIA))
+            self.write_out().await?;
+            timeout(SILENCE, self.wire.read(&self.socket, READ_MEDIA))
                 .await
                 .map_err(|_| End::Silence)??;
         }

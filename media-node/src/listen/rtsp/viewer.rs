@@ -1,64 +1,79 @@
 //! A connection that plays.
 
-use super::{Connection, End, READ_REQUESTS, Step, read};
-use crate::egress::rtsp::is_udp;
+use super::{Connection, End, Step};
 use crate::egress::{Counted, viewer_span};
-use crate::hub::Stream;
+use crate::hub::{Departure, Seat, Stream};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tracing::Instrument;
 use weir_proto::rtsp::Message;
+use weir_proto::rtsp::server::{Delivery, Setup};
 
 impl Connection {
-    /// Sends the stream and goes on answering requests, whose responses go between the packets.
+    /// Sends the stream and goes on answering requests.
     pub(super) async fn view(&mut self, stream: Arc<Stream>) -> Result<Infallible, End> {
         let span = viewer_span(stream.path(), "rtsp", Some(self.peer));
         self.watch(stream).instrument(span).await
     }
 
     async fn watch(&mut self, stream: Arc<Stream>) -> Result<Infallible, End> {
+        let (setups, peer) = (self.session.setups(), self.peer.ip());
+        if let Some(group) = self.transports.group(setups) {
+            drop(stream);
+            let mut member = group.join();
+            return Err(self.attend(member.over(), None).await);
+        }
         let seat = self
             .transports
-            .seat(&stream, self.session.setups(), &self.socket, self.peer.ip())
+            .seat(&stream, setups, &self.socket, self.carrier, peer)
             .ok_or(End::ManyLayouts)?;
-        let is_udp = is_udp(self.session.setups());
         let _counted = Counted::new("rtsp").seated(&seat);
         drop(stream);
-        let end = {
-            let mut viewing = std::pin::pin!(seat.run());
-            loop {
-                match self.parser.parse(&mut self.input) {
-                    Err(error) => break End::NotRtsp(error),
-                    Ok(Some(Message::Request(request))) => {
-                        let step = self.request(request).await;
-                        if is_udp && !matches!(step, Step::Close) {
-                            // Nobody else writes to this connection.
-                            if let Err(end) = self.write_out().await {
-                                break end;
-                            }
-                            continue;
-                        }
-                        let response = self.out.split().freeze();
-                        if matches!(step, Step::Close) {
-                            // The response is the last word; nothing more needs to fit behind it.
-                            let _ = self.socket.try_write(&response);
-                            break End::Teardown;
-                        }
-                        if !response.is_empty() && !seat.send(response) {
-                            break End::Unread;
-                        }
+        // Datagrams leave the connection to the responses alone.
+        let interleaved = |setup: &Setup| matches!(setup.delivery, Delivery::Interleaved { .. });
+        let shared = setups.iter().all(interleaved).then_some(&seat);
+        Err(self.attend(seat.run(), shared).await)
+    }
+
+    /// Answers requests until the viewing or the connection is over. If there are packets on it too,
+    /// responses go between those of `shared`.
+    async fn attend(&mut self, viewing: impl Future<Output = Departure>, shared: Option<&Seat>) -> End {
+        let mut viewing = std::pin::pin!(viewing);
+        loop {
+            let message = match self.wire.next(&mut self.out) {
+                Ok(message) => message,
+                Err(end) => return end,
+            };
+            let is_idle = message.is_none();
+            if let Some(Message::Request(request)) = message
+                && let Step::Close = self.request(request).await
+            {
+                // The response is the last word; nothing more needs to fit behind it.
+                let _ = self.socket.try_write(&self.out);
+                return End::Teardown;
+            }
+            // A player's RTCP says nothing that we act on.
+            match shared {
+                None => {
+                    if let Err(end) = self.write_out().await {
+                        return end;
                     }
-                    // A player's RTCP says nothing that we act on.
-                    Ok(Some(Message::Interleaved(_) | Message::Response(_))) => {}
-                    Ok(None) => tokio::select! {
-                        departure = &mut viewing => break End::Viewed(departure),
-                        read = read(&self.socket, &mut self.input, READ_REQUESTS) => if let Err(end) = read {
-                            break end;
-                        },
+                }
+                Some(seat) => {
+                    let said = self.out.split().freeze();
+                    if !said.is_empty() && !seat.send(said) {
+                        return End::Unread;
+                    }
+                }
+            }
+            if is_idle {
+                tokio::select! {
+                    departure = &mut viewing => return End::Viewed(departure),
+                    read = self.wire.read_requests(&self.socket) => if let Err(end) = read {
+                        return end;
                     },
                 }
             }
-        };
-        Err(end)
+        }
     }
 }

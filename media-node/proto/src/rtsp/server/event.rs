@@ -2,6 +2,7 @@
 
 use crate::rtsp::auth::Credentials;
 use crate::{Redacted, sdp};
+use std::net::Ipv4Addr;
 
 /// What a session is made with.
 #[derive(Clone, Debug)]
@@ -14,6 +15,21 @@ pub struct Config {
     /// The stream that this connection is about, if something else than the URL of DESCRIBE tells
     /// it: a WebSocket's path does.
     pub path: Option<String>,
+    pub carrier: Carrier,
+    /// Whether packets can be sent to multicast groups; without, [`Event::SetupMulticast`] never comes.
+    pub multicast: bool,
+}
+
+/// What carries a session's messages. It decides which methods and transports there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// A TCP connection of the session's own.
+    #[default]
+    Tcp,
+    /// A WebSocket: each message and each interleaved packet is one binary message.
+    WebSocket,
+    /// The control channel of WSP, see [`crate::wsp`]: for viewers, who may pause.
+    Wsp,
 }
 
 /// How clients are asked for credentials.
@@ -51,10 +67,17 @@ pub enum Event {
         /// The client's ports for RTP and RTCP, at the connection's remote address.
         client_ports: (u16, u16),
     },
+    /// Find the group that the stream is sent to, and the track's ports in it:
+    /// [`super::Session::multicast`], or `refuse` with 461.
+    SetupMulticast { path: String, track: u8 },
     /// Start to send: [`super::Session::accept`], or `refuse` with 404.
     Play { path: String, setups: Vec<Setup> },
     /// Become the stream's publisher: [`super::Session::accept`] or `refuse`.
     Record { path: String, setups: Vec<Setup> },
+    /// The response is in the output buffer; no packets until [`Event::Resumed`].
+    Paused,
+    /// The response is in the output buffer; packets again.
+    Resumed,
 }
 
 /// A track that was set up.
@@ -69,12 +92,26 @@ pub struct Setup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// On the session's connection.
-    Interleaved { rtp: u8, rtcp: u8 },
+    Interleaved {
+        rtp: u8,
+        rtcp: u8,
+    },
     /// From our ports to the client's, RTP and RTCP each.
     Udp {
         client_ports: (u16, u16),
         server_ports: (u16, u16),
     },
+    Multicast(Group),
+}
+
+/// Where all viewers by multicast get a track's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub destination: Ipv4Addr,
+    /// For RTP and RTCP.
+    pub ports: (u16, u16),
+    /// The sender's address.
+    pub source: Ipv4Addr,
 }
 
 /// What a request needs to be allowed.

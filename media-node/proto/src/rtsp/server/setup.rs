@@ -1,6 +1,6 @@
 //! SETUP: which track a URL means, and how its packets will travel.
 
-use super::{Delivery, Event, Mode, Pending, Session, Setup, State, Step};
+use super::{Carrier, Delivery, Event, Group, Mode, Pending, Session, Setup, State, Step};
 use crate::media::TrackKind;
 use crate::rtsp::transport::{Lower, Transport};
 use crate::rtsp::{Request, Status};
@@ -9,6 +9,12 @@ use bytes::BytesMut;
 
 /// Tracks that a session may set up.
 const MAX_SETUPS: usize = sdp::parse::MAX_MEDIA;
+
+/// Routers that multicast packets may pass; told to viewers, so packets are to be sent with it.
+pub const MULTICAST_TTL: u32 = 127;
+
+/// To who asks for datagrams over a WebSocket.
+const ONLY_TCP: &str = "websocket only support tcp unicast";
 
 /// How a client names a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +68,12 @@ impl Session {
     pub(super) fn setup(&mut self, request: Request, path: String, out: &mut BytesMut) -> Event {
         let header = request.headers.get("Transport").unwrap_or_default().to_owned();
         let echo = [("Transport", header.as_str())];
+        if self.config.carrier == Carrier::Wsp && self.controls.iter().all(|control| control.audio) {
+            // Nothing was described, or what was has no video, which players of WSP can't do without.
+            let status = Status::InternalServerError;
+            self.respond(&request, status, Some("Invalid VControl"), &echo, &[], out);
+            return Event::Answered;
+        }
         let url = with_port(request.uri());
         let Some(track) = self.track_of(&url) else {
             // The spelling is what clients of the documented server see.
@@ -92,22 +104,10 @@ impl Session {
             }
         };
         match self.choose(track, &offered) {
-            Ok((
-                chosen,
-                Delivery::Udp {
-                    client_ports,
-                    server_ports,
-                },
-            )) => {
-                let setup = Setup {
-                    track,
-                    delivery: Delivery::Udp {
-                        client_ports,
-                        server_ports,
-                    },
-                };
+            Ok((chosen, Way::Udp { client_ports })) => {
                 let step = Step::SetupUdp {
-                    setup,
+                    track,
+                    client_ports,
                     transport: chosen.text.clone(),
                 };
                 self.pending = Some(Pending {
@@ -121,12 +121,24 @@ impl Session {
                     client_ports,
                 }
             }
-            Ok((chosen, delivery @ Delivery::Interleaved { rtp, rtcp })) => {
+            Ok((chosen, Way::Multicast)) => {
+                let step = Step::SetupMulticast {
+                    track,
+                    transport: chosen.text.clone(),
+                };
+                self.pending = Some(Pending {
+                    request,
+                    path: path.clone(),
+                    step,
+                });
+                Event::SetupMulticast { path, track }
+            }
+            Ok((chosen, Way::Interleaved { rtp, rtcp })) => {
                 let text = match chosen.interleaved {
                     Some(_) => chosen.text.clone(),
                     None => format!("{};interleaved={rtp}-{rtcp}", chosen.text),
                 };
-                self.set_up(Setup { track, delivery });
+                self.set_up(track, Delivery::Interleaved { rtp, rtcp });
                 self.respond(&request, Status::Ok, None, &[("Transport", &text)], &[], out);
                 Event::Answered
             }
@@ -142,29 +154,49 @@ impl Session {
         let Some(pending) = self.pending.take() else {
             return;
         };
-        let Step::SetupUdp { mut setup, transport } = pending.step else {
+        let Step::SetupUdp {
+            track,
+            client_ports,
+            transport,
+        } = pending.step
+        else {
             self.pending = Some(pending);
             return;
         };
-        if let Delivery::Udp {
-            server_ports: ports, ..
-        } = &mut setup.delivery
-        {
-            *ports = server_ports;
-        }
-        self.set_up(setup);
+        let delivery = Delivery::Udp {
+            client_ports,
+            server_ports,
+        };
+        self.set_up(track, delivery);
         let text = format!("{transport};server_port={}-{}", server_ports.0, server_ports.1);
-        self.respond(
-            &pending.request,
-            Status::Ok,
-            None,
-            &[("Transport", &text)],
-            &[],
-            out,
-        );
+        let transport = [("Transport", text.as_str())];
+        self.respond(&pending.request, Status::Ok, None, &transport, &[], out);
     }
 
-    fn set_up(&mut self, setup: Setup) {
+    /// Answers [`Event::SetupMulticast`] with where the track's packets go.
+    pub fn multicast(&mut self, group: Group, out: &mut BytesMut) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let Step::SetupMulticast { track, transport } = pending.step else {
+            self.pending = Some(pending);
+            return;
+        };
+        self.set_up(track, Delivery::Multicast(group));
+        let Group {
+            destination,
+            ports: (rtp, rtcp),
+            source,
+        } = group;
+        let text = format!(
+            "{transport};destination={destination};port={rtp}-{rtcp};source={source};ttl={MULTICAST_TTL}"
+        );
+        let transport = [("Transport", text.as_str())];
+        self.respond(&pending.request, Status::Ok, None, &transport, &[], out);
+    }
+
+    fn set_up(&mut self, track: u8, delivery: Delivery) {
+        let setup = Setup { track, delivery };
         match self.setups.iter_mut().find(|known| known.track == setup.track) {
             Some(known) => *known = setup,
             None => self.setups.push(setup),
@@ -192,11 +224,16 @@ impl Session {
     }
 
     /// The first of the offered transports that we can do.
-    fn choose<'a>(&self, track: u8, offered: &'a [Transport]) -> Result<(&'a Transport, Delivery), Refusal> {
+    fn choose<'a>(&self, track: u8, offered: &'a [Transport]) -> Result<(&'a Transport, Way), Refusal> {
         let mode = self.mode.unwrap_or(Mode::Play);
+        let wsp = self.config.carrier == Carrier::Wsp;
+        if wsp && !offered.iter().any(|transport| transport.lower == Lower::Tcp) {
+            return Err((Status::UnsupportedTransport, Some(ONLY_TCP)));
+        }
         let same_mode = |transport: &Transport| transport.record == (mode == Mode::Record);
         if !offered.iter().any(same_mode) {
             let reason = match mode {
+                Mode::Play if wsp => "can't setup as record",
                 Mode::Play => "Current state can't setup as record",
                 Mode::Record => "Current state can't setup as play",
             };
@@ -208,23 +245,25 @@ impl Session {
         }
         let mut refusal = (Status::UnsupportedTransport, None);
         for transport in offered.iter().filter(|transport| same_mode(transport)) {
-            match self.delivery(track, transport, mode) {
-                Ok(delivery) => return Ok((transport, delivery)),
+            match self.way(track, transport, mode) {
+                Ok(way) => return Ok((transport, way)),
                 Err(error) => refusal = error,
             }
         }
         Err(refusal)
     }
 
-    fn delivery(&self, track: u8, transport: &Transport, mode: Mode) -> Result<Delivery, Refusal> {
-        // A session is either interleaved or not, so that one writer serves all its tracks.
-        let tcp_before = self
-            .setups
-            .iter()
-            .find(|setup| setup.track != track)
-            .map(|setup| matches!(setup.delivery, Delivery::Interleaved { .. }));
+    fn way(&self, track: u8, transport: &Transport, mode: Mode) -> Result<Way, Refusal> {
+        // All tracks of a session travel one way, so that one writer serves them.
+        let before = self.setups.iter().find(|setup| setup.track != track);
+        let before = before.map(|setup| match setup.delivery {
+            Delivery::Interleaved { .. } => Lower::Tcp,
+            Delivery::Udp { .. } => Lower::UdpUnicast,
+            Delivery::Multicast(_) => Lower::UdpMulticast,
+        });
+        let fits = before.is_none_or(|before| before == transport.lower);
         match transport.lower {
-            Lower::Tcp if tcp_before != Some(false) => {
+            Lower::Tcp if fits => {
                 let (rtp, rtcp) = transport.interleaved.unwrap_or_else(|| {
                     let rtp = track.wrapping_mul(2);
                     (rtp, rtp.wrapping_add(1))
@@ -241,22 +280,39 @@ impl Session {
                     let reason = "interleaved channel is in use";
                     return Err((Status::ParameterNotUnderstood, Some(reason)));
                 }
-                Ok(Delivery::Interleaved { rtp, rtcp })
+                Ok(Way::Interleaved { rtp, rtcp })
             }
             _ if mode == Mode::Record => {
                 let reason = "when mode = record，only support tcp unicast";
                 Err((Status::UnsupportedTransport, Some(reason)))
             }
-            Lower::UdpUnicast if tcp_before != Some(true) => match transport.client_port {
-                Some(client_ports) if client_ports.0 > 0 && client_ports.1 > 0 => Ok(Delivery::Udp {
-                    client_ports,
-                    server_ports: (0, 0),
-                }),
+            Lower::UdpUnicast | Lower::UdpMulticast if self.config.carrier != Carrier::Tcp => {
+                Err((Status::UnsupportedTransport, Some(ONLY_TCP)))
+            }
+            Lower::UdpUnicast if fits => match transport.client_port {
+                Some(client_ports) if client_ports.0 > 0 && client_ports.1 > 0 => {
+                    Ok(Way::Udp { client_ports })
+                }
                 _ => Err((Status::ParameterNotUnderstood, Some("malformed trannsport"))),
             },
+            Lower::UdpMulticast if fits && self.config.multicast => Ok(Way::Multicast),
             Lower::Tcp | Lower::UdpUnicast | Lower::UdpMulticast => Err((Status::UnsupportedTransport, None)),
         }
     }
+}
+
+/// How a track's packets will travel, as far as the session can tell.
+enum Way {
+    Interleaved {
+        rtp: u8,
+        rtcp: u8,
+    },
+    /// From ports that the driver has to open.
+    Udp {
+        client_ports: (u16, u16),
+    },
+    /// To a group that the driver knows.
+    Multicast,
 }
 
 type Refusal = (Status, Option<&'static str>);

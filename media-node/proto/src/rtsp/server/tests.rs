@@ -2,6 +2,7 @@ use super::*;
 use crate::media::codec::g711;
 use crate::media::{CodecParameters, Track};
 use crate::rtsp::{Message, Parser};
+use std::net::Ipv4Addr;
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n\
     m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:streamid=0\r\n\
@@ -24,6 +25,8 @@ fn config() -> Config {
         session_id: "s1".into(),
         challenge: None,
         path: None,
+        carrier: Carrier::Tcp,
+        multicast: false,
     }
 }
 
@@ -78,12 +81,15 @@ impl Fixture {
             event = self.session.allow(&mut out);
         }
         match &event {
-            Event::Answered | Event::Close => {}
+            Event::Answered | Event::Close | Event::Paused | Event::Resumed => {}
             Event::Describe { .. } => self.session.describe("cam", &tracks(), &mut out),
             Event::Announce { .. } | Event::Play { .. } | Event::Record { .. } => {
                 self.session.accept(&mut out);
             }
             Event::SetupUdp { .. } => self.session.udp((7000, 7001), &mut out),
+            Event::SetupMulticast { track, .. } => {
+                self.session.multicast(group(*track), &mut out);
+            }
             Event::Authorize(_) => panic!("asked twice"),
         }
         self.events.push(event);
@@ -115,6 +121,16 @@ impl Fixture {
     fn setup(&mut self, control: &str, transport: &str) -> String {
         let url = format!("rtsp://h/Room/Door/{control}");
         self.status("SETUP", &url, &[&format!("Transport: {transport}")], "")
+    }
+}
+
+/// Four ports in a row.
+const fn group(track: u8) -> Group {
+    let rtp = 16_666 + 2 * track as u16;
+    Group {
+        destination: Ipv4Addr::new(235, 0, 0, 0),
+        ports: (rtp, rtp + 1),
+        source: Ipv4Addr::new(192, 0, 2, 1),
     }
 }
 
@@ -256,6 +272,47 @@ fn a_viewer_by_udp_learns_our_ports() {
     assert_eq!(fixture.session.setups(), [Setup { track: 0, delivery }]);
     // One session, one way of delivery.
     assert_eq!(fixture.setup("streamid=1", TCP), "461 Unsupported Transport");
+}
+
+#[test]
+fn a_viewer_by_multicast_learns_the_group() {
+    let config = || Config {
+        multicast: true,
+        ..config()
+    };
+    let mut fixture = Fixture::new(config());
+    fixture.describe();
+    for (track, ports) in [(0, "16666-16667"), (1, "16668-16669")] {
+        let url = format!("rtsp://h/Room/Door/streamid={track}");
+        let transport = "Transport: RTP/AVP;multicast";
+        let (setup, _) = fixture.send("SETUP", &url, &[transport], "");
+        let expected = format!(
+            "RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: s1\r\n{transport};destination=235.0.0.0;\
+             port={ports};source=192.0.2.1;ttl=127"
+        );
+        assert_eq!(setup, expected);
+        let delivery = Delivery::Multicast(group(track));
+        assert_eq!(fixture.session.setups().last(), Some(&Setup { track, delivery }));
+    }
+    // One session, one way of delivery.
+    assert_eq!(fixture.setup("streamid=1", TCP), "461 Unsupported Transport");
+    assert_eq!(fixture.status("PLAY", "rtsp://h/Room/Door", &[], ""), "200 OK");
+    // Publishers can't, and it is no way over a WebSocket.
+    let mut fixture = Fixture::new(config());
+    fixture.announce();
+    assert_eq!(
+        fixture.setup("streamid=0", "RTP/AVP;mode=record"),
+        "461 when mode = record，only support tcp unicast"
+    );
+    let mut fixture = Fixture::new(Config {
+        carrier: Carrier::WebSocket,
+        ..config()
+    });
+    fixture.describe();
+    assert_eq!(
+        fixture.setup("streamid=0", "RTP/AVP;multicast"),
+        "461 websocket only support tcp unicast"
+    );
 }
 
 #[test]
@@ -648,6 +705,7 @@ fn answers_without_a_question_write_nothing() {
     let mut out = BytesMut::new();
     session.accept(&mut out);
     session.udp((1, 2), &mut out);
+    session.multicast(group(0), &mut out);
     session.describe("", &tracks(), &mut out);
     session.deny(Denial::Forbidden, &mut out);
     session.refuse(Status::NotFound, None, &mut out);
@@ -658,4 +716,148 @@ fn answers_without_a_question_write_nothing() {
     session.udp((1, 2), &mut out);
     assert!(out.is_empty());
     assert!(matches!(session.allow(&mut out), Event::Describe { .. }));
+}
+
+/// What is asked for before a request is looked at: the right and the path, or `None` if nobody asks.
+fn asked(fixture: &mut Fixture, method: &str, url: &str) -> Option<(Right, String)> {
+    let before = fixture.events.len();
+    fixture.send(method, url, &[], "");
+    match &fixture.events[before] {
+        Event::Authorize(authorize) => Some((authorize.right, authorize.path.clone())),
+        _ => None,
+    }
+}
+
+#[test]
+fn rights_by_method() {
+    let url = "rtsp://h/Other";
+    let watches = Some((Right::Pull, "/room/door".to_owned()));
+    let publishes = Some((Right::Push, "/up".to_owned()));
+    for (state, mode, method, expected) in [
+        (State::Init, Mode::Play, "OPTIONS", None),
+        (State::Init, Mode::Play, "TEARDOWN", None),
+        // Not valid in this state, so nobody asks.
+        (State::Init, Mode::Play, "PLAY", None),
+        (State::Init, Mode::Play, "GET_PARAMETER", None),
+        (
+            State::Init,
+            Mode::Play,
+            "DESCRIBE",
+            Some((Right::Pull, "/other".to_owned())),
+        ),
+        (
+            State::Init,
+            Mode::Play,
+            "ANNOUNCE",
+            Some((Right::Push, "/other".to_owned())),
+        ),
+        (
+            State::Init,
+            Mode::Play,
+            "SETUP",
+            Some((Right::Pull, "/other".to_owned())),
+        ),
+        (State::Ready, Mode::Play, "SETUP", watches.clone()),
+        (State::Ready, Mode::Play, "PLAY", watches.clone()),
+        (
+            State::Ready,
+            Mode::Play,
+            "RECORD",
+            Some((Right::Push, "/room/door".to_owned())),
+        ),
+        (State::Playing, Mode::Play, "PLAY", watches),
+        (State::Ready, Mode::Record, "SETUP", publishes.clone()),
+        (State::Ready, Mode::Record, "RECORD", publishes.clone()),
+        (
+            State::Ready,
+            Mode::Record,
+            "PLAY",
+            Some((Right::Pull, "/up".to_owned())),
+        ),
+        (State::Recording, Mode::Record, "RECORD", publishes),
+    ] {
+        let mut fixture = in_state(state, mode);
+        assert_eq!(
+            asked(&mut fixture, method, url),
+            expected,
+            "{method} in {state:?} for {mode:?}"
+        );
+    }
+}
+
+#[test]
+fn every_response_carries_the_challenge_while_there_is_one() {
+    let challenge = format!(
+        "WWW-Authenticate: Digest realm=\"ipchub\",nonce=\"{}\"",
+        "n".repeat(32)
+    );
+    let tcp = format!("Transport: {TCP}");
+    let recording = format!("Transport: {TCP};mode=record");
+    let mut fixture = Fixture::new(with_auth());
+    for (method, header, status) in [
+        ("OPTIONS", "", "200"),
+        ("PLAY", "", "455"),
+        ("PAUSE", "", "455"),
+        ("ANNOUNCE", "", "400"),
+        ("SETUP", &tcp, "500"),
+        ("DESCRIBE", "", "200"),
+        ("SETUP", "Transport: RTP/AVP/TCP", "451"),
+        ("SETUP", &recording, "451"),
+        ("SETUP", "Transport: RTP/AVP;multicast", "461"),
+        ("SETUP", &tcp, "200"),
+        ("RECORD", "", "455"),
+        ("PLAY", "", "200"),
+        ("PLAY", "", "200"),
+        ("TEARDOWN", "", "200"),
+    ] {
+        let header = (!header.is_empty()).then_some(header);
+        let (head, _) = fixture.send(method, "rtsp://h/Room/Door/streamid=0", header.as_slice(), "");
+        assert!(
+            head.starts_with(&format!("RTSP/1.0 {status} ")),
+            "{method}: {head}"
+        );
+        assert!(head.contains(&challenge), "{method}: {head}");
+    }
+}
+
+#[test]
+fn secrets_are_the_password_or_its_md5() {
+    // Made with md5sum: user guard, DESCRIBE rtsp://h:1554/a, nonce 0123; the password is "secret".
+    let (by_password, by_md5) = (
+        "70f8f3b19d1f94b18105162f2e3c7f8b",
+        "8e68935872c2f85f5adb27985a36fe19",
+    );
+    let mut config = with_auth();
+    if let Some(challenge) = &mut config.challenge {
+        challenge.nonce = "0123".into();
+    }
+    let mut session = Session::new(config);
+    let answer = format!("Authorization: Digest username=\"guard\",response=\"{by_md5}\"");
+    let request = request("DESCRIBE", "rtsp://h:1554/a", &[&answer], "");
+    let Event::Authorize(authorize) = session.handle_request(request, &mut BytesMut::new()) else {
+        panic!()
+    };
+    let expected = |secret: &str| authorize.expected_response(secret).unwrap().reveal().clone();
+    assert_eq!(expected("secret"), by_password);
+    assert_eq!(expected("5ebe2294ecd0e0f08eab7690d2a6ee69"), by_md5);
+}
+
+#[test]
+fn the_nonce_changes_after_a_wrong_response_only() {
+    let mut session = Session::new(with_auth());
+    let nonce = |session: &mut Session, denial: Denial| {
+        let mut out = BytesMut::new();
+        session.handle_request(request("DESCRIBE", "rtsp://h/a", &[], ""), &mut out);
+        session.deny(denial, &mut out);
+        let out = String::from_utf8(out.to_vec()).unwrap();
+        out.split("nonce=\"").nth(1).unwrap()[..32].to_owned()
+    };
+    for denial in [Denial::NoCredentials, Denial::UnknownUser, Denial::Forbidden] {
+        assert_eq!(nonce(&mut session, denial), "n".repeat(32));
+    }
+    let wrong = Denial::WrongCredentials {
+        next_nonce: "m".repeat(32),
+    };
+    assert_eq!(nonce(&mut session, wrong), "m".repeat(32));
+    assert_eq!(nonce(&mut session, Denial::NoCredentials), "m".repeat(32));
 }

@@ -1,0 +1,169 @@
+//! RTSP as the tests speak it themselves, where a player would not tell what it was answered.
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::{Buf, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::wait::secs;
+
+/// An RTSP response.
+#[derive(Debug)]
+pub struct Response {
+    /// Code and reason.
+    pub status: String,
+    /// The lines after the first, up to the empty one.
+    pub headers: String,
+    /// What follows.
+    pub body: String,
+}
+
+impl Response {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let (head, body) = text
+            .split_once("\r\n\r\n")
+            .with_context(|| format!("no response: {text}"))?;
+        let (first, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+        let status = first
+            .strip_prefix("RTSP/1.0 ")
+            .with_context(|| format!("no response: {text}"))?;
+        Ok(Self {
+            status: status.to_owned(),
+            headers: headers.to_owned(),
+            body: body.to_owned(),
+        })
+    }
+
+    /// A header's value.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn header(&self, name: &str) -> Result<&str> {
+        let found = self
+            .headers
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        found.with_context(|| format!("no {name}: {self:?}"))
+    }
+
+    /// Itself, if it is a 200.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn ok(self) -> Result<Self> {
+        ensure!(self.status == "200 OK", "{self:?}");
+        Ok(self)
+    }
+}
+
+/// A request as players build it.
+pub(crate) fn request(method: &str, url: &str, sequence: u32, headers: &[&str], body: &str) -> String {
+    let sequence = format!("CSeq: {sequence}");
+    let length = format!("Content-Length: {}", body.len());
+    let mut lines = vec![sequence.as_str(), "User-Agent: weir-tests"];
+    lines.extend(headers);
+    lines.extend((!body.is_empty()).then_some(length.as_str()));
+    format!("{method} {url} RTSP/1.0\r\n{}\r\n\r\n{body}", lines.join("\r\n"))
+}
+
+/// The `Transport` header for a track.
+pub fn interleaved(track: u8, mode: &str) -> String {
+    format!(
+        "Transport: RTP/AVP/TCP;unicast;interleaved={}-{}{mode}",
+        track * 2,
+        track * 2 + 1
+    )
+}
+
+/// A connection over TCP.
+pub struct Connection {
+    socket: TcpStream,
+    input: BytesMut,
+    sequence: u32,
+}
+
+impl Connection {
+    /// Connects to a port of this machine.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub async fn open(port: u16) -> Result<Self> {
+        let socket = TcpStream::connect(("127.0.0.1", port)).await?;
+        Ok(Self {
+            socket,
+            input: BytesMut::new(),
+            sequence: 0,
+        })
+    }
+
+    /// Sends a request, and awaits its response; packets before it are passed over.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn ask(&mut self, method: &str, url: &str, headers: &[&str]) -> Result<Response> {
+        self.sequence += 1;
+        let request = request(method, url, self.sequence, headers, "");
+        self.socket.write_all(request.as_bytes()).await?;
+        let response = timeout(secs(20), self.response())
+            .await
+            .context("no response comes")??;
+        ensure!(
+            response.header("CSeq")? == self.sequence.to_string(),
+            "{response:?}"
+        );
+        Ok(response)
+    }
+
+    async fn response(&mut self) -> Result<Response> {
+        loop {
+            if let Some(length) = self.packet() {
+                self.input.advance(length);
+                continue;
+            }
+            let whole = std::str::from_utf8(&self.input).ok().and_then(|text| {
+                let response = Response::parse(text).ok()?;
+                let length = response
+                    .header("Content-Length")
+                    .ok()
+                    .and_then(|l| l.parse().ok());
+                (response.body.len() >= length.unwrap_or(0)).then_some(response)
+            });
+            if let Some(mut response) = whole {
+                let length = response
+                    .header("Content-Length")
+                    .ok()
+                    .and_then(|l| l.parse().ok())
+                    .unwrap_or(0);
+                let rest = response.body.split_off(length);
+                self.input = BytesMut::from(rest.as_bytes());
+                return Ok(response);
+            }
+            if self.socket.read_buf(&mut self.input).await? == 0 {
+                bail!("the server has closed");
+            }
+        }
+    }
+
+    /// Length of the packet that comes next, if it is whole.
+    fn packet(&self) -> Option<usize> {
+        let [b'$', _, high, low, ..] = self.input[..] else {
+            return None;
+        };
+        let length = 4 + usize::from(u16::from_be_bytes([high, low]));
+        (self.input.len() >= length).then_some(length)
+    }
+
+    /// Waits until the server has closed it.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn closed(&mut self) -> Result<()> {
+        let closing = async { while matches!(self.socket.read_buf(&mut self.input).await, Ok(1..)) {} };
+        timeout(secs(20), closing)
+            .await
+            .context("the connection stays open")
+    }
+}
