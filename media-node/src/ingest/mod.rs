@@ -1,17 +1,23 @@
 //! Media in. Each file turns one protocol into access units for the hub.
 //!
-//! We dial: [`rtsp_pull`], [`file`], [`relay`] (another pod); they dial: [`rtsp_publish`]. Placement,
-//! demand and when to start or stop are the supervisor's; how to reconnect is [`retry`]'s.
+//! We dial: [`rtsp_pull`], [`file`], [`relay`] (another pod); they dial: [`rtsp_publish`],
+//! [`rtmp_publish`]. Placement, demand and when to start or stop are the supervisor's; how to reconnect is [`retry`]'s.
 
 mod clock;
 mod file;
+mod flv;
 mod job;
+mod publishing;
 pub mod relay;
 mod retry;
+pub mod rtmp_publish;
 pub mod rtsp_publish;
 mod rtsp_pull;
+mod unreadable;
 
+pub use flv::Error as FlvError;
 pub use job::{Credentials, Job, Launch, Reason, Reporter, Source, State, Transport};
+pub use publishing::{Published, Publishing};
 
 use crate::auth::source_policy::SourcePolicy;
 use crate::hub::Hub;

@@ -1,17 +1,21 @@
-//! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on.
+//! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on. RTMP has a
+//! port of its own.
 //!
 //! What is spoken on a connection is the business of whoever it is handed to. Here are the bounds
 //! that hold for all: connections at once, and how long a peer may take to say what it wants.
 
 mod http;
+pub mod rtmp;
 pub mod rtsp;
 mod sniff;
+mod socket;
 
 pub use http::{Connection, HttpIo};
 use sniff::sniff;
 
 use axum::Router;
 use bytes::BytesMut;
+use rtmp::RtmpDoor;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -65,6 +69,33 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
+    let ending = stop.clone();
+    let serve = move |socket, peer| handle(socket, peer, offer.clone(), ending.clone());
+    accept(listener, serve, limits, tasks, stop).await;
+}
+
+/// Serves an RTMP port likewise.
+pub async fn serve_rtmp(
+    listener: TcpListener,
+    door: RtmpDoor,
+    limits: Limits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let serve = move |socket, peer| door.clone().serve(socket, peer);
+    accept(listener, serve, limits, tasks, stop).await;
+}
+
+/// Has each connection served in a task of its own, within the bounds that hold for all.
+async fn accept<F>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, SocketAddr) -> F,
+    limits: Limits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -84,7 +115,7 @@ pub async fn serve(
             debug!(%peer, "refused: as many connections as allowed are open");
             continue;
         };
-        let offer = offer.clone();
+        let served = serve(socket, peer);
         let stop = stop.clone();
         tasks.spawn(async move {
             let _permit = permit;
@@ -93,7 +124,7 @@ pub async fn serve(
                 tokio::time::sleep(LAST_WORDS).await;
             };
             tokio::select! {
-                () = handle(socket, peer, offer, stop.clone()) => {}
+                () = served => {}
                 () = over => debug!(%peer, "cut on shutdown"),
             }
         });

@@ -9,7 +9,7 @@ mod viewer;
 use crate::auth::{Action, Caller, Denied, digest};
 use crate::egress::Viewing;
 use crate::egress::rtsp::{Transports, UdpPorts};
-use crate::ingest::rtsp_publish::Publishing;
+use crate::ingest::Publishing;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
@@ -133,7 +133,7 @@ impl RtspDoor {
 }
 
 /// An error with its causes, each a level.
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -14,9 +14,9 @@ use crate::egress::hls::Hls;
 use crate::egress::http::{self, Streams};
 use crate::egress::{Viewing, relay_push};
 use crate::hub::Hub;
-use crate::ingest::Ingest;
-use crate::ingest::rtsp_publish::{Published, Publishing};
+use crate::ingest::{Ingest, Published, Publishing};
 use crate::listen::Limits;
+use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::store::sql::{Database, Location};
 use crate::{args, telemetry};
@@ -121,14 +121,19 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         viewing: viewing.clone(),
         hls: Hls::new(hub.clone()),
     };
+    let publishing = Publishing {
+        hub: hub.clone(),
+        segment,
+        published: Some(published),
+    };
     let offered = Offered {
         rtsp: Some(RtspDoor {
             viewing: viewing.clone(),
-            publishing: Publishing {
-                hub: hub.clone(),
-                segment,
-                published: Some(published),
-            },
+            publishing: publishing.clone(),
+        }),
+        rtmp: Some(RtmpDoor {
+            viewing: viewing.clone(),
+            publishing,
         }),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),

@@ -16,9 +16,9 @@ use crate::egress::hls::Hls;
 use crate::egress::http::Streams;
 use crate::egress::{Viewing, http};
 use crate::hub::Hub;
-use crate::ingest::Ingest;
-use crate::ingest::rtsp_publish::Publishing;
+use crate::ingest::{Ingest, Publishing};
 use crate::listen::Limits;
+use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::store::sql::{Database, Location};
 use crate::telemetry;
@@ -126,14 +126,19 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         viewing: viewing.clone(),
         hls: Hls::new(hub.clone()),
     };
+    let publishing = Publishing {
+        hub: hub.clone(),
+        segment,
+        published: None,
+    };
     let offered = Offered {
         rtsp: Some(RtspDoor {
             viewing: viewing.clone(),
-            publishing: Publishing {
-                hub: hub.clone(),
-                segment,
-                published: None,
-            },
+            publishing: publishing.clone(),
+        }),
+        rtmp: Some(RtmpDoor {
+            viewing: viewing.clone(),
+            publishing,
         }),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
