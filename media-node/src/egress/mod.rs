@@ -8,6 +8,7 @@ pub mod http;
 mod http_flv;
 pub mod relay;
 pub mod relay_push;
+pub mod rtmp;
 pub mod rtsp;
 mod viewing;
 mod ws_flv;

@@ -80,7 +80,7 @@ struct Viewer {
 /// Who views, for those who list viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
-    /// `rtsp`, `http-flv`, `ws-flv`, `relay`.
+    /// `rtsp`, `rtmp`, `http-flv`, `ws-flv`, `relay`.
     pub protocol: &'static str,
     /// How it is connected, such as `tcp` or an address.
     pub detail: String,

@@ -4,11 +4,13 @@
 //! rights are asked for, streams are found, and time-outs are kept.
 
 mod publisher;
+mod viewer;
 
 use super::rtsp::error_chain;
 use super::socket;
 use crate::auth::{Caller, Denied};
 use crate::egress::Viewing;
+use crate::hub::Departure;
 use crate::ingest::{FlvError, Publishing};
 use bytes::BytesMut;
 use std::convert::Infallible;
@@ -62,6 +64,10 @@ enum End {
     MayNotPublish,
     #[error("there is nothing to play for this peer")]
     NothingToPlay,
+    #[error("the viewer closed the stream")]
+    Closed,
+    #[error("viewing is over")]
+    Viewed(#[from] Departure),
     #[error("another publisher took the path, or the stream was closed")]
     Replaced,
     #[error("what was published can't be carried")]
@@ -82,7 +88,7 @@ struct Connection {
 /// What a connection wants to be.
 enum Wish {
     Publish(Request),
-    Play,
+    Play(Request),
 }
 
 impl RtmpDoor {
@@ -106,7 +112,11 @@ impl RtmpDoor {
         let end = connection.run().instrument(span.clone()).await;
         let _entered = span.entered();
         match end {
-            End::NotRtmp(_) | End::BadMedia(_) | End::Unread | End::MayNotPublish => {
+            End::NotRtmp(_)
+            | End::BadMedia(_)
+            | End::Unread
+            | End::MayNotPublish
+            | End::Viewed(Departure::Stalled) => {
                 info!(reason = error_chain(&end), "RTMP connection closed");
             }
             _ => debug!(reason = error_chain(&end), "RTMP connection ended"),
@@ -128,7 +138,7 @@ impl Connection {
             let wish = timeout(REQUEST_PATIENCE, self.wish()).await;
             match wish.map_err(|_| End::NoRequest)?? {
                 Wish::Publish(request) => self.publish(request).await?,
-                Wish::Play => return Err(self.refuse(Refusal::Failed, End::NothingToPlay).await),
+                Wish::Play(request) => match self.play(request).await? {},
             }
         }
     }
@@ -140,7 +150,7 @@ impl Connection {
             self.write_out().await?;
             match event? {
                 Some(Event::Publish(request)) => return Ok(Wish::Publish(request)),
-                Some(Event::Play(_)) => return Ok(Wish::Play),
+                Some(Event::Play(request)) => return Ok(Wish::Play(request)),
                 // Nothing of the others is of interest before.
                 Some(_) => {}
                 None => self.read(READ_COMMANDS).await?,

@@ -70,6 +70,7 @@ impl Directory {
             "rtsp" => (ConsumerKind::Rtp, format!("net=rtsp-{detail}")),
             "http-flv" => (ConsumerKind::Flv, format!("net=http-flv,{detail}")),
             "ws-flv" => (ConsumerKind::Flv, format!("net=websocket-flv,{detail}")),
+            "rtmp" => (ConsumerKind::Flv, format!("net=rtmp,{detail}")),
             // A relay's viewers are counted where they are.
             _ => return None,
         };
