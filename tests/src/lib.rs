@@ -7,7 +7,7 @@
 //! | `wait` | `eventually`: poll until it is so, or say what was awaited |
 //! | `media_node` | `media-node standalone` in a folder of its own, and its API |
 //! | `manifest` | resources as YAML |
-//! | `camera` | RTSP servers and publishers that are not ours |
+//! | `camera` | RTSP and RTMP servers and publishers that are not ours |
 //! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
 //! | `browser` | players in headless Chromium |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
