@@ -196,10 +196,11 @@ fn greet(ready: &Ready, token: Option<&str>, demo: bool, manifests: &Path) {
     let path = if demo { "demo" } else { "PATH" };
     let query = token.map(|token| format!("?token={token}")).unwrap_or_default();
     let page_token = token.map(|token| format!("&token={token}")).unwrap_or_default();
-    let (http, rtsp) = (ready.http, ready.rtsp);
+    let (http, rtsp, rtmp) = (ready.http, ready.rtsp, ready.rtmp);
     eprintln!("Cameras and routes are read from {}", manifests.display());
     eprintln!("  page      http://127.0.0.1:{http}/?play={path}{page_token}");
     eprintln!("  RTSP      rtsp://127.0.0.1:{rtsp}/{path}{query}");
+    eprintln!("  RTMP      rtmp://127.0.0.1:{rtmp}/{path}{query}");
     eprintln!("  HTTP-FLV  http://127.0.0.1:{http}/streams/{path}.flv{query}");
     eprintln!("  HLS       http://127.0.0.1:{http}/streams/{path}.m3u8{query}\n");
 }
