@@ -52,7 +52,7 @@ pub struct Ports {
     /// Port that takes HTTP.
     #[arg(long, env = "WEIR_HTTP_PORT", default_value_t = 8080)]
     pub http_port: u16,
-    /// Port held for RTMP, which is not served yet.
+    /// Port that takes RTMP; on a node, only held.
     #[arg(long, env = "WEIR_RTMP_PORT", default_value_t = 1935)]
     pub rtmp_port: u16,
     /// UDP port held for WebRTC, which is not served yet.

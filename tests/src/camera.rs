@@ -171,6 +171,26 @@ pub fn free_port(bind: &str) -> Result<u16> {
 /// # Errors
 /// When ffmpeg can't be started.
 pub fn publish(clip: &Path, url: &str, transport: &str) -> Result<Process> {
+    send(clip, &["-f", "rtsp", "-rtsp_transport", transport, url])
+}
+
+/// Has ffmpeg publish a clip to an RTMP URL likewise.
+///
+/// # Errors
+/// When ffmpeg can't be started.
+pub fn publish_rtmp(clip: &Path, url: &str) -> Result<Process> {
+    send(clip, &["-f", "flv", url])
+}
+
+/// Has ffmpeg be an RTMP server that plays a clip to the first who comes.
+///
+/// # Errors
+/// When ffmpeg can't be started.
+pub fn serve_rtmp(clip: &Path, url: &str) -> Result<Process> {
+    send(clip, &["-f", "flv", "-listen", "1", url])
+}
+
+fn send(clip: &Path, output: &[&str]) -> Result<Process> {
     let mut command = Command::new("ffmpeg");
     command.args([
         "-hide_banner",
@@ -182,7 +202,6 @@ pub fn publish(clip: &Path, url: &str, transport: &str) -> Result<Process> {
         "-1",
         "-i",
     ]);
-    command.arg(clip);
-    command.args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url]);
+    command.arg(clip).args(["-c", "copy"]).args(output);
     Process::start("ffmpeg publisher", &mut command)
 }

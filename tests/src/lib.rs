@@ -7,7 +7,7 @@
 //! | `wait` | `eventually`: poll until it is so, or say what was awaited |
 //! | `media_node` | `media-node standalone` in a folder of its own, and its API |
 //! | `manifest` | resources as YAML |
-//! | `camera` | RTSP servers and publishers that are not ours |
+//! | `camera` | RTSP and RTMP servers and publishers that are not ours |
 //! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
 //! | `hls` | playlists and segments, and a player that wants every segment |
 //! | `rtsp` | RTSP as the tests speak it themselves |

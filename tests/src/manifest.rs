@@ -15,6 +15,11 @@ pub fn rtsp_camera_by(name: &str, url: impl Display, transport: &str, more: &str
     )
 }
 
+/// A Camera that pulls from an RTMP URL.
+pub fn rtmp_camera(name: &str, url: impl Display, more: &str) -> String {
+    camera(name, &format!("  source:\n    rtmp: {{url: \"{url}\"}}\n{more}"))
+}
+
 /// A Camera that plays a file in a loop.
 pub fn file_camera(name: &str, path: impl Display, more: &str) -> String {
     camera(

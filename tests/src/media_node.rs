@@ -82,6 +82,11 @@ impl MediaNode {
         format!("rtsp://127.0.0.1:{}/{path}", self.port("rtsp"))
     }
 
+    /// URL of a stream over RTMP.
+    pub fn rtmp(&self, path: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/{path}", self.port("rtmp"))
+    }
+
     /// URL on the HTTP port; `path` begins with a slash.
     pub fn http(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port("http"))

@@ -383,6 +383,32 @@ async fn guessing_is_slowed_down_for_the_guesser_only() {
 }
 
 #[tokio::test]
+async fn a_password_may_be_shown_where_no_digest_is_spoken() {
+    let world = world(false).await;
+    world.add("guard", "geheim", "/gate/*", "").await;
+    let (auth, gate) = (&world.auth, path("gate/a1"));
+    for (name, password) in [("Guard", "geheim"), ("guard", "e8636ea013e682faf61f56ce1cb1ab5c")] {
+        let caller = auth.caller_by_password(PEER, name, password).await;
+        assert_eq!(caller.name(), "guard");
+        assert_eq!(auth.authorize(&caller, Action::Publish(&gate)), Ok(()));
+        assert_eq!(
+            auth.authorize(&caller, Action::Subscribe(&gate)),
+            Err(Denied::Forbidden)
+        );
+    }
+    for (name, password) in [("guard", "geraten"), ("nobody", "geheim"), ("guard", "")] {
+        let caller = auth.caller_by_password(PEER, name, password).await;
+        assert!(matches!(caller, Caller::Unknown), "{name} {password}: {caller:?}");
+    }
+    // Wrong ones count as those of a login do.
+    for _ in 0..20 {
+        auth.caller_by_password(PEER, "guard", "geraten").await;
+    }
+    let caller = auth.caller_by_password(PEER, "guard", "geheim").await;
+    assert!(matches!(caller, Caller::Throttled(_)), "{caller:?}");
+}
+
+#[tokio::test]
 async fn digest_answers() {
     let world = world(false).await;
     world.add("guard", "geheim", "", "*").await;

@@ -2,8 +2,8 @@
 //! whether and when it runs is the supervisor's.
 
 use super::resource::SecretData;
-use super::route_match::Match;
-use crate::ingest::{Credentials, Job, Source, Transport};
+use super::route_match::{Match, below};
+use crate::ingest::{Credentials, Job, RtmpUrl, Source, Transport};
 use std::path::{Component, Path, PathBuf};
 use subtle::ConstantTimeEq as _;
 use url::Url;
@@ -71,6 +71,12 @@ pub(super) fn camera(
             },
             credentials: credentials.cloned(),
         },
+        camera::Source::Rtmp(rtmp) => {
+            let has_credentials = camera.spec.credentials.is_some();
+            Source::Rtmp {
+                url: rtmp_url(&rtmp.url, has_credentials, reason::UNSUPPORTED_SOURCE)?,
+            }
+        }
         camera::Source::File(file) => {
             let Some(path) = &file.path else {
                 let message = "files of the object store can't be played by this version: put the file into the \
@@ -84,8 +90,8 @@ pub(super) fn camera(
         }
         other => {
             let message = format!(
-                "sources of kind {} can't be run by this version: it runs rtsp, file and publish; many devices \
-                 also serve RTSP, so try spec.source.rtsp",
+                "sources of kind {} can't be run by this version: it runs rtsp, rtmp, file and publish; many \
+                 devices also serve RTSP, so try spec.source.rtsp",
                 other.kind()
             );
             return Err(Refusal::new(reason::UNSUPPORTED_SOURCE, message));
@@ -112,11 +118,7 @@ pub(super) fn route(
     Ok(Job {
         path,
         camera: None,
-        source: Source::Rtsp {
-            url: rtsp_url(&matched.upstream, reason::UNSUPPORTED_SCHEME)?,
-            transport: Transport::Auto,
-            credentials: credentials.cloned(),
-        },
+        source: pulled(&matched.upstream, credentials, credentials.is_some())?,
         audio: true,
         redial: false,
     })
@@ -124,7 +126,46 @@ pub(super) fn route(
 
 /// Whether a Route can start anything.
 pub(super) fn check_route(route: &Route) -> Result<(), Refusal> {
-    rtsp_url(&route.spec.url, reason::UNSUPPORTED_SCHEME).map(drop)
+    let has_credentials = route.spec.credentials.is_some();
+    if route.canonical_pattern().ends_with('/') {
+        // Its URL may be complete only with what somebody asks for below the pattern.
+        return pulled(&below(&route.spec.url, "x"), None, has_credentials).map(drop);
+    }
+    pulled(&route.spec.url, None, has_credentials).map(drop)
+}
+
+/// What a Route's URL asks for.
+fn pulled(url: &str, credentials: Option<&Credentials>, has_credentials: bool) -> Result<Source, Refusal> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if ["rtmp", "rtmps"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        let url = rtmp_url(url, has_credentials, reason::UNSUPPORTED_SCHEME)?;
+        return Ok(Source::Rtmp { url });
+    }
+    Ok(Source::Rtsp {
+        url: rtsp_url(url, reason::UNSUPPORTED_SCHEME)?,
+        transport: Transport::Auto,
+        credentials: credentials.cloned(),
+    })
+}
+
+/// `tls`: the reason for refusing TLS, which is not spoken.
+fn rtmp_url(text: &str, has_credentials: bool, tls: &'static str) -> Result<RtmpUrl, Refusal> {
+    let example = "write it as rtmp://10.1.2.3:1935/live/main";
+    let url = RtmpUrl::parse(text)
+        .map_err(|error| Refusal::new(reason::INVALID_SPEC, format!("{error}: {example}")))?;
+    if url.tls() {
+        let message = format!("rtmps:// can't be pulled by this version: {example}");
+        return Err(Refusal::new(tls, message));
+    }
+    if has_credentials {
+        let message = "RTMP has no place for a user and a password: leave spec.credentials out, and write the token \
+                       or key that the server wants into the URL";
+        return Err(Refusal::new(reason::INVALID_SPEC, message));
+    }
+    Ok(url)
 }
 
 fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
@@ -240,6 +281,7 @@ pub(super) fn difference(a: &Job, b: &Job) -> Difference {
             }
             (url, transport) == (other_url, other_transport)
         }
+        (Source::Rtmp { url }, Source::Rtmp { url: other }) => url == other,
         (Source::File { file, repeat }, Source::File { file: f, repeat: r }) => (file, repeat) == (f, r),
         (
             Source::Relay { address, secret },
@@ -280,6 +322,7 @@ pub(super) fn shown(source: &Source) -> String {
             url.set_fragment(None);
             url.to_string()
         }
+        Source::Rtmp { url } => url.shown().to_owned(),
         Source::File { file, .. } => {
             let name = file.file_name().unwrap_or_default();
             format!("the file {}", name.to_string_lossy())
@@ -297,6 +340,10 @@ pub(super) fn shown_of(camera: &Camera) -> String {
                 transport: Transport::Auto,
                 credentials: None,
             }),
+            Err(_) => "its URL".to_owned(),
+        },
+        camera::Source::Rtmp(rtmp) => match RtmpUrl::parse(&rtmp.url) {
+            Ok(url) => url.shown().to_owned(),
             Err(_) => "its URL".to_owned(),
         },
         camera::Source::File(file) => format!("the file {}", file.path.as_deref().unwrap_or_default()),

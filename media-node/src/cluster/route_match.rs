@@ -83,7 +83,7 @@ impl Table {
 }
 
 /// `url` with `rest` put behind its path, before its query.
-fn below(url: &str, rest: &str) -> String {
+pub(super) fn below(url: &str, rest: &str) -> String {
     let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
     let slash = if path.ends_with('/') { "" } else { "/" };
     let mut joined = format!("{path}{slash}");

@@ -9,6 +9,7 @@ mod http_flv;
 pub mod multicast;
 pub mod relay;
 pub mod relay_push;
+pub mod rtmp;
 pub mod rtsp;
 mod viewing;
 pub mod web_socket;

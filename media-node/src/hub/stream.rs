@@ -18,7 +18,7 @@ const MOST_OUTLETS: usize = 24;
 /// Where a stream comes from.
 #[derive(Clone, Debug)]
 pub struct Provenance {
-    /// Protocol by which it comes in: `rtsp`, `rtsp-push`, `file`, `relay`.
+    /// Protocol by which it comes in: `rtsp`, `rtsp-push`, `rtmp`, `rtmp-push`, `file`, `relay`.
     pub protocol: &'static str,
     /// The upstream URL without credentials, or the publisher's address and port.
     pub address: String,

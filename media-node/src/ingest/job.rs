@@ -3,6 +3,7 @@
 //! The supervisor makes a [`Job`] of a Camera or a Route and starts it; the ingest runs until it is
 //! told to stop, redialling by itself, and keeps its [`State`] up to date for whoever watches.
 
+use super::RtmpUrl;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -33,8 +34,14 @@ pub enum Source {
         transport: Transport,
         credentials: Option<Credentials>,
     },
+    Rtmp {
+        url: RtmpUrl,
+    },
     /// An MP4 file on this node.
-    File { file: PathBuf, repeat: bool },
+    File {
+        file: PathBuf,
+        repeat: bool,
+    },
     /// The stream of another node of this pool.
     Relay {
         /// `host:port` of the node's HTTP port.
@@ -48,6 +55,7 @@ impl Source {
     pub const fn protocol(&self) -> &'static str {
         match self {
             Self::Rtsp { .. } => "rtsp",
+            Self::Rtmp { .. } => "rtmp",
             Self::File { .. } => "file",
             Self::Relay { .. } => "relay",
         }
@@ -62,6 +70,7 @@ impl Source {
                     .unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
                 url.host().map(|host| format!("{host}:{port}"))
             }
+            Self::Rtmp { url } => Some(url.authority()),
             Self::File { .. } => None,
             Self::Relay { address, .. } => Some(address.clone()),
         }

@@ -1,23 +1,34 @@
 //! Media in. Each file turns one protocol into access units for the hub.
 //!
-//! We dial: [`rtsp_pull`], [`file`], [`relay`] (another pod); they dial: [`rtsp_publish`]. Placement,
-//! demand and when to start or stop are the supervisor's; how to reconnect is [`retry`]'s.
+//! We dial: [`rtsp_pull`], [`rtmp_pull`], [`file`], [`relay`] (another pod); they dial:
+//! [`rtsp_publish`], [`rtmp_publish`]. Placement, demand and when to start or stop are the
+//! supervisor's; how to reconnect is [`retry`]'s.
 
 mod clock;
 mod file;
+mod flv;
 mod job;
+mod publishing;
 pub mod relay;
 mod retry;
+pub mod rtmp_publish;
+mod rtmp_pull;
+mod rtmp_url;
 pub mod rtsp_publish;
 mod rtsp_pull;
+mod unreadable;
 
+pub use flv::Error as FlvError;
 pub use job::{Credentials, Job, Launch, Reason, Reporter, Source, State, Transport};
+pub use publishing::{Published, Publishing};
+pub use rtmp_url::{RtmpUrl, RtmpUrlError};
 
 use crate::auth::source_policy::SourcePolicy;
 use crate::hub::Hub;
 use file::FileLoop;
 use relay::Relay;
 use retina::client::SessionGroup;
+use rtmp_pull::RtmpPull;
 use rtsp_pull::RtspPull;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +83,16 @@ async fn run(
                 credentials,
                 segment,
                 sessions,
+            };
+            retry::keep(job, reporter, pull).await;
+        }
+        Source::Rtmp { url } => {
+            let pull = RtmpPull {
+                hub,
+                policy,
+                job,
+                url,
+                segment,
             };
             retry::keep(job, reporter, pull).await;
         }

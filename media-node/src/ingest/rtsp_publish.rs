@@ -1,10 +1,10 @@
 //! RTSP publishers, who dial us (ANNOUNCE, RECORD).
 
-use crate::hub::{Hub, Provenance, Publisher, Segmentation, Stream};
+use super::Publishing;
+use super::unreadable::{MOST_IN_A_ROW, Unreadable};
+use crate::hub::Publisher;
 use bytes::Bytes;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tracing::info;
+use std::time::Instant;
 use weir_proto::media::{AccessUnit, CodecParameters, StreamPath, Track, TrackKind, Tracks};
 use weir_proto::rtcp;
 use weir_proto::rtp::{Depacketizer, Packet, Timeline};
@@ -14,11 +14,6 @@ use weir_proto::sdp::Description;
 /// any is given up.
 const MOST_BEFORE_PARAMETERS: usize = 500;
 
-/// Packets in a row of which none can be read; a publisher of such is given up.
-const MOST_UNREADABLE: u32 = 1000;
-/// Between two lines of the log about packets that could not be read.
-const TELL_UNREADABLE: Duration = Duration::from_secs(1);
-
 /// Why a publisher is turned away.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,30 +21,15 @@ pub enum Error {
     NothingCarried(String),
     #[error("no parameter sets came, neither in the SDP nor in band, so nobody could decode this")]
     NoParameters,
-    #[error("{MOST_UNREADABLE} packets in a row could not be read; the last: {0}")]
+    #[error("{MOST_IN_A_ROW} packets in a row could not be read; the last: {0}")]
     Unreadable(String),
-}
-
-/// Hears of streams that are published.
-pub type Published = Arc<dyn Fn(&Arc<Stream>) + Send + Sync>;
-
-/// Takes publishers.
-#[derive(Clone)]
-pub struct Publishing {
-    pub hub: Arc<Hub>,
-    /// Target length of HLS segments.
-    pub segment: Duration,
-    /// Told of every stream that is published; on a gateway, which brings it to its owner.
-    pub published: Option<Published>,
 }
 
 /// One publisher's stream.
 pub struct Publication {
-    hub: Arc<Hub>,
+    publishing: Publishing,
     path: StreamPath,
     address: String,
-    segment: Duration,
-    published: Option<Published>,
     /// By index of the description's media; `None` for what isn't carried or was not set up.
     inputs: Vec<Option<Input>>,
     publisher: Option<Publisher>,
@@ -57,14 +37,6 @@ pub struct Publication {
     unreadable: Unreadable,
     timeline: Timeline,
     began: Instant,
-}
-
-/// Packets that could not be read.
-#[derive(Default)]
-struct Unreadable {
-    in_a_row: u32,
-    untold: u32,
-    told: Option<Instant>,
 }
 
 struct Input {
@@ -113,15 +85,12 @@ impl Publishing {
             });
             inputs.push(input);
         }
-        let (hub, segment, published) = (self.hub.clone(), self.segment, self.published.clone());
         let timeline = Timeline::new(inputs.len().min(usize::from(u8::MAX)) as u8);
         let began = Instant::now();
         Publication {
-            hub,
+            publishing: self.clone(),
             path,
             address,
-            segment,
-            published,
             inputs,
             publisher: None,
             waiting: 0,
@@ -148,22 +117,10 @@ impl Publication {
         let pushed = Packet::parse(data).map_err(|e| e.to_string());
         let pushed = pushed.and_then(|packet| input.depacketizer.push(&packet).map_err(|e| e.to_string()));
         match pushed {
-            Ok(()) => self.unreadable.in_a_row = 0,
+            Ok(()) => self.unreadable.over(),
             Err(error) => {
-                metrics::counter!("weir_ingest_bad_packets_total").increment(1);
-                self.unreadable.in_a_row += 1;
-                self.unreadable.untold += 1;
-                if self.unreadable.in_a_row >= MOST_UNREADABLE {
+                if !self.unreadable.bear(&error) {
                     return Err(Error::Unreadable(error));
-                }
-                if self
-                    .unreadable
-                    .told
-                    .is_none_or(|told| told.elapsed() >= TELL_UNREADABLE)
-                {
-                    let packets = std::mem::take(&mut self.unreadable.untold);
-                    self.unreadable.told = Some(Instant::now());
-                    info!(packets, error, "packets could not be read and are left out");
                 }
             }
         }
@@ -255,17 +212,9 @@ impl Publication {
         if let Some(publisher) = &mut self.publisher {
             publisher.set_tracks(&tracks);
         } else {
-            let from = Provenance {
-                protocol: "rtsp-push",
-                address: self.address.clone(),
-                session: rand::random(),
-            };
             let publisher = self
-                .hub
-                .publish(&self.path, tracks, from, Segmentation::Own(self.segment));
-            if let Some(published) = &self.published {
-                published(publisher.stream());
-            }
+                .publishing
+                .begin(&self.path, tracks, "rtsp-push", &self.address);
             self.publisher = Some(publisher);
         }
         true

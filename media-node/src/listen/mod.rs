@@ -1,11 +1,14 @@
-//! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on.
+//! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on. RTMP has a
+//! port of its own.
 //!
 //! What is spoken on a connection is the business of whoever it is handed to. Here are the bounds
 //! that hold for all: connections at once, and how long a peer may take to say what it wants.
 
 mod http;
+pub mod rtmp;
 pub mod rtsp;
 mod sniff;
+mod socket;
 pub mod web_socket;
 pub mod wsp;
 
@@ -14,6 +17,7 @@ use sniff::sniff;
 
 use axum::Router;
 use bytes::BytesMut;
+use rtmp::RtmpDoor;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -67,6 +71,39 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
+    let ending = stop.clone();
+    let serve = move |socket, peer, place| handle(socket, peer, place, offer.clone(), ending.clone());
+    accept(listener, serve, limits, tasks, stop).await;
+}
+
+/// Serves an RTMP port likewise.
+pub async fn serve_rtmp(
+    listener: TcpListener,
+    door: RtmpDoor,
+    limits: Limits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let serve = move |socket, peer, place| {
+        let door = door.clone();
+        async move {
+            let _place: Place = place;
+            door.serve(socket, peer).await;
+        }
+    };
+    accept(listener, serve, limits, tasks, stop).await;
+}
+
+/// Has each connection served in a task of its own, within the bounds that hold for all.
+async fn accept<F>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, SocketAddr, Place) -> F,
+    limits: Limits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -86,7 +123,7 @@ pub async fn serve(
             debug!(%peer, "refused: as many connections as allowed are open");
             continue;
         };
-        let offer = offer.clone();
+        let served = serve(socket, peer, Place(permit));
         let stop = stop.clone();
         tasks.spawn(async move {
             let over = async {
@@ -94,7 +131,7 @@ pub async fn serve(
                 tokio::time::sleep(LAST_WORDS).await;
             };
             tokio::select! {
-                () = handle(socket, peer, Place(permit), offer, stop.clone()) => {}
+                () = served => {}
                 () = over => debug!(%peer, "cut on shutdown"),
             }
         });

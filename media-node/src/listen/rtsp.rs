@@ -12,7 +12,7 @@ use crate::egress::Viewing;
 use crate::egress::multicast::Multicast;
 use crate::egress::rtsp::{Transports, UdpPorts};
 use crate::egress::web_socket::WebSocket;
-use crate::ingest::rtsp_publish::Publishing;
+use crate::ingest::Publishing;
 use crate::listen::web_socket::write;
 use bytes::BytesMut;
 use std::io;

@@ -72,6 +72,7 @@ impl Directory {
             "wsp" => (ConsumerKind::Rtp, "wsp".to_owned()),
             "http-flv" => (ConsumerKind::Flv, format!("net=http-flv,{detail}")),
             "ws-flv" => (ConsumerKind::Flv, format!("net=websocket-flv,{detail}")),
+            "rtmp" => (ConsumerKind::Flv, format!("net=rtmp,{detail}")),
             // A relay's viewers are counted where they are.
             _ => return None,
         };

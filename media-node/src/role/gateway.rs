@@ -14,9 +14,9 @@ use crate::egress::hls::Hls;
 use crate::egress::http::{self, Streams};
 use crate::egress::{Viewing, relay_push};
 use crate::hub::Hub;
-use crate::ingest::Ingest;
-use crate::ingest::rtsp_publish::{Published, Publishing};
+use crate::ingest::{Ingest, Published, Publishing};
 use crate::listen::Limits;
+use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
@@ -119,15 +119,20 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         },
         server: Server::new(),
     };
+    let publishing = Publishing {
+        hub: hub.clone(),
+        segment,
+        published: Some(published),
+    };
     let rtsp = RtspDoor {
         viewing: viewing.clone(),
-        publishing: Publishing {
-            hub: hub.clone(),
-            segment,
-            published: Some(published),
-        },
+        publishing: publishing.clone(),
         // Networks of clusters have none that would reach viewers.
         multicast: None,
+    };
+    let rtmp = RtmpDoor {
+        viewing: viewing.clone(),
+        publishing,
     };
     let wsp = WspDoor {
         viewing: viewing.clone(),
@@ -140,6 +145,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     };
     let offered = Offered {
         rtsp: Some(rtsp),
+        rtmp: Some(rtmp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };

@@ -57,6 +57,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     let offered = Offered {
         viewing,
         rtsp: None,
+        rtmp: None,
         http,
     };
     let listening = Serving::start(ports, offered, &Limits::new(args.ports.most_connections));

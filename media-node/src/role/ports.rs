@@ -15,9 +15,8 @@ pub(super) struct Ports {
     /// Takes RTSP and HTTP.
     pub(super) rtsp: TcpListener,
     pub(super) http: TcpListener,
-    /// Held, so that a later version finds it free; whoever connects is let go at once.
     pub(super) rtmp: TcpListener,
-    /// Held likewise; nothing answers.
+    /// Held, so that a later version finds it free; nothing answers.
     pub(super) webrtc: UdpSocket,
 }
 

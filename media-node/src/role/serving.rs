@@ -3,6 +3,7 @@
 use super::ports::Ports;
 use crate::api;
 use crate::egress::{self, Viewing};
+use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::{self, Limits, Offer, RtspHandler};
 use axum::Router;
@@ -27,6 +28,8 @@ pub(super) struct Offered {
     pub(super) viewing: Viewing,
     /// None on a node, which serves gateways alone.
     pub(super) rtsp: Option<RtspDoor>,
+    /// None likewise.
+    pub(super) rtmp: Option<RtmpDoor>,
     /// Media for viewers, APIs, health, pages; with the fallback.
     pub(super) http: Router,
 }
@@ -56,7 +59,16 @@ impl Serving {
                 stop.clone(),
             ));
         }
-        tasks.spawn(turn_away(ports.rtmp, stop.clone()));
+        match offered.rtmp {
+            Some(door) => tasks.spawn(listen::serve_rtmp(
+                ports.rtmp,
+                door,
+                limits.clone(),
+                tasks.clone(),
+                stop.clone(),
+            )),
+            None => tasks.spawn(turn_away(ports.rtmp, stop.clone())),
+        };
         let (webrtc, held) = (ports.webrtc, stop.clone());
         tasks.spawn(async move {
             held.cancelled().await;
@@ -76,13 +88,13 @@ impl Serving {
     }
 }
 
-/// Holds a port for a protocol that is not served yet.
+/// Holds a port that every role has, for one that serves nothing there.
 async fn turn_away(listener: TcpListener, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((_, peer)) => debug!(%peer, "RTMP is not served yet"),
+                Ok((_, peer)) => debug!(%peer, "RTMP is for gateways"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             },
         }

@@ -17,9 +17,9 @@ use crate::egress::http::Streams;
 use crate::egress::multicast::Multicast;
 use crate::egress::{Viewing, http};
 use crate::hub::Hub;
-use crate::ingest::Ingest;
-use crate::ingest::rtsp_publish::Publishing;
+use crate::ingest::{Ingest, Publishing};
 use crate::listen::Limits;
+use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
@@ -125,14 +125,19 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         },
         server: Server::new(),
     };
+    let publishing = Publishing {
+        hub: hub.clone(),
+        segment,
+        published: None,
+    };
     let rtsp = RtspDoor {
         viewing: viewing.clone(),
-        publishing: Publishing {
-            hub: hub.clone(),
-            segment,
-            published: None,
-        },
+        publishing: publishing.clone(),
         multicast: Some(Multicast::new()),
+    };
+    let rtmp = RtmpDoor {
+        viewing: viewing.clone(),
+        publishing,
     };
     let wsp = WspDoor {
         viewing: viewing.clone(),
@@ -145,6 +150,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     };
     let offered = Offered {
         rtsp: Some(rtsp),
+        rtmp: Some(rtmp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };
@@ -201,10 +207,11 @@ fn greet(ready: &Ready, token: Option<&str>, demo: bool, manifests: &Path) {
     let path = if demo { "demo" } else { "PATH" };
     let query = token.map(|token| format!("?token={token}")).unwrap_or_default();
     let page_token = token.map(|token| format!("&token={token}")).unwrap_or_default();
-    let (http, rtsp) = (ready.http, ready.rtsp);
+    let (http, rtsp, rtmp) = (ready.http, ready.rtsp, ready.rtmp);
     eprintln!("Cameras and routes are read from {}", manifests.display());
     eprintln!("  page      http://127.0.0.1:{http}/?play={path}{page_token}");
     eprintln!("  RTSP      rtsp://127.0.0.1:{rtsp}/{path}{query}");
+    eprintln!("  RTMP      rtmp://127.0.0.1:{rtmp}/{path}{query}");
     eprintln!("  HTTP-FLV  http://127.0.0.1:{http}/streams/{path}.flv{query}");
     eprintln!("  HLS       http://127.0.0.1:{http}/streams/{path}.m3u8{query}\n");
 }

@@ -302,7 +302,7 @@ async fn routes_are_accepted_or_refused_once() {
     let routes = [
         fixtures::route("a", "/cams/", "rtsp://10.0.0.7/"),
         fixtures::route("b", "cams/", "rtsp://10.0.0.8/"),
-        fixtures::route("c", "/live/", "rtmp://10.0.0.9/"),
+        fixtures::route("c", "/live/", "http://10.0.0.9/"),
     ];
     for route in &routes {
         scenario.server = scenario.server.clone().knows(route);

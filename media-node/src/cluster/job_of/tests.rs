@@ -38,6 +38,10 @@ fn what_can_be_run() {
             .as_str(),
         "front"
     );
+    let rtmp = job(&json!({"source": {"rtmp": {"url": "rtmp://h/live/Main?key=canary-key"}}}));
+    assert_eq!(shown(&rtmp.source), "rtmp://h/live/Main");
+    assert!(rtmp.redial && !format!("{rtmp:?}").contains("canary"));
+    assert_eq!(rtmp.source.peer().as_deref(), Some("h:1935"));
     assert!(matches!(
         plan(&json!({"source": {"publish": {}}})),
         Ok(Plan::AwaitPublisher)
@@ -53,9 +57,29 @@ fn what_can_be_run() {
 fn what_cant_is_said_with_what_to_do() {
     for (spec, reason, part) in [
         (
-            json!({"source": {"rtmp": {"url": "rtmp://h/"}}}),
+            json!({"source": {"http": {"url": "http://h/live.flv"}}}),
             reason::UNSUPPORTED_SOURCE,
-            "rtsp, file and publish",
+            "rtsp, rtmp, file and publish",
+        ),
+        (
+            json!({"source": {"rtmp": {"url": "rtmp://h/"}}}),
+            reason::INVALID_SPEC,
+            "no path",
+        ),
+        (
+            json!({"source": {"rtmp": {"url": "rtmp://u:p@h/live/a"}}}),
+            reason::INVALID_SPEC,
+            "user and password",
+        ),
+        (
+            json!({"source": {"rtmp": {"url": "rtmps://h/live/a"}}}),
+            reason::UNSUPPORTED_SOURCE,
+            "rtmp://",
+        ),
+        (
+            json!({"source": {"rtmp": {"url": "rtmp://h/live/a"}}, "credentials": {"secretName": "s"}}),
+            reason::INVALID_SPEC,
+            "spec.credentials",
         ),
         (
             json!({"source": {"onvif": {"host": "h"}}}),
@@ -108,6 +132,34 @@ fn what_cant_is_said_with_what_to_do() {
         assert!(refusal.message.contains(part), "{}", refusal.message);
         assert!(!refusal.message.contains("u:p"), "{}", refusal.message);
     }
+}
+
+#[test]
+fn routes_pull_by_their_scheme() {
+    for (url, credentials, want) in [
+        ("rtsp://h/live", false, None),
+        ("RTMP://h/live", false, None),
+        ("rtmp://h/live", true, Some(reason::INVALID_SPEC)),
+        ("rtmps://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
+        ("http://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
+    ] {
+        let found = pulled(url, None, credentials).map_err(|refusal| refusal.reason);
+        assert_eq!(found.as_ref().err().copied(), want, "{url}");
+        if let Ok(source) = found {
+            assert!(url.to_lowercase().starts_with(source.protocol()), "{url}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_completes_the_url() {
+    let check = |pattern: &str| {
+        let route = json!({"apiVersion": "weir.video/v1alpha1", "kind": "Route", "metadata": {"name": "r"},
+            "spec": {"pattern": pattern, "url": "rtmp://h/"}});
+        check_route(&serde_json::from_value(route).expect("a route"))
+    };
+    assert_eq!(check("/hr/"), Ok(()));
+    assert!(check("/hr/door").is_err());
 }
 
 #[test]
@@ -172,6 +224,9 @@ fn what_makes_a_job_another_one() {
     ] {
         assert_eq!(difference(&none, &job(&other)), Difference::Other, "{other}");
     }
+    let rtmp = |name: &str| job(&json!({"source": {"rtmp": {"url": format!("rtmp://h/live?key={name}")}}}));
+    assert_eq!(difference(&rtmp("a"), &rtmp("a")), Difference::None);
+    assert_eq!(difference(&rtmp("a"), &rtmp("b")), Difference::Other);
     // What the job does not depend on.
     let same = json!({"displayName": "x", "idleTimeout": "1s", "source": {"rtsp": {"url": "rtsp://h/"}}});
     assert_eq!(difference(&none, &job(&same)), Difference::None);

@@ -306,7 +306,7 @@ async fn sources_that_cant_be_run_are_refused_by_condition() {
     let f = Fixture::new(true);
     f.world.camera(
         "a",
-        json!({"spec": {"source": {"rtmp": {"url": "rtmp://h/live"}}}}),
+        json!({"spec": {"source": {"http": {"url": "http://h/live.flv"}}}}),
     );
     f.world.camera(
         "b",

@@ -2,4 +2,5 @@
 
 pub mod flv;
 pub mod relay;
+pub mod rtmp;
 pub mod rtp;
