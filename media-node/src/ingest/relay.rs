@@ -29,6 +29,8 @@ use weir_proto::relay::{Decoder, EndReason, Hello, Message};
 /// A pod that is gone says nothing any more, not even good-bye.
 const SILENCE: Duration = Duration::from_secs(4);
 const READ_AT_ONCE: usize = 256 << 10;
+/// A gateway has this long to hear why its stream is let go.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// One stream of another pod, over all its attempts.
 pub(super) struct Relay<'a> {
@@ -60,9 +62,32 @@ impl Attempt for Relay<'_> {
             protocol: "relay",
             address: self.address,
         };
-        match from.receive(&socket, input, |tracks| session.live(tracks)).await {
-            Ok(never) => match never {},
-            Err(failure) => failure,
+        let Err(over) = from.receive(&socket, input, |tracks| session.live(tracks)).await;
+        over.into()
+    }
+}
+
+/// Why nothing more comes in on a connection.
+enum Over {
+    /// Another publisher took the path.
+    Replaced,
+    /// Somebody here closed the stream.
+    Closed,
+    Failed(Failure),
+}
+
+impl From<Failure> for Over {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Over> for Failure {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Replaced => Self::new(Reason::Ended, "another publisher took the path"),
+            Over::Closed => Self::new(Reason::Ended, "the stream was closed"),
+            Over::Failed(failure) => failure,
         }
     }
 }
@@ -82,7 +107,7 @@ impl Incoming<'_> {
         socket: &TcpStream,
         mut input: BytesMut,
         mut live: impl FnMut(&Tracks),
-    ) -> Result<Infallible, Failure> {
+    ) -> Result<Infallible, Over> {
         let mut decoder = Decoder::new();
         let mut hello: Option<Hello> = None;
         let mut publisher: Option<Publisher> = None;
@@ -107,27 +132,25 @@ impl Incoming<'_> {
                         }
                     }
                     Message::Keepalive => {}
-                    Message::End(reason) => return Err(ended(reason)),
+                    Message::End(reason) => return Err(ended(reason).into()),
                 }
             }
             if let Some(publisher) = &mut publisher {
                 publisher.flush();
                 if !publisher.is_live() {
-                    return Err(Failure::new(
-                        Reason::Ended,
-                        "the stream was closed, or taken over",
-                    ));
+                    let replaced = self.hub.stream(self.path).is_some();
+                    return Err(if replaced { Over::Replaced } else { Over::Closed });
                 }
             }
             match timeout(SILENCE, read(socket, &mut input)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     let text = format!("the relay from {} broke: {error}", self.address);
-                    return Err(Failure::new(Reason::Ended, text));
+                    return Err(Failure::new(Reason::Ended, text).into());
                 }
                 Err(_) => {
                     let text = format!("{} said nothing for {} s", self.address, SILENCE.as_secs());
-                    return Err(Failure::new(Reason::NoData, text));
+                    return Err(Failure::new(Reason::NoData, text).into());
                 }
             }
         }
@@ -158,6 +181,7 @@ fn ended(reason: EndReason) -> Failure {
     let text = match reason {
         EndReason::Moved => "the stream has moved to another node",
         EndReason::TooSlow => "this pod did not keep up",
+        EndReason::Replaced => "another publisher took the path",
         EndReason::Ended | EndReason::Other(_) => "the stream has ended",
     };
     Failure::new(Reason::Ended, text)
@@ -174,6 +198,27 @@ async fn read(socket: &TcpStream, input: &mut BytesMut) -> io::Result<()> {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
         }
+    }
+}
+
+/// Tells the gateway that brought a stream that it shall not bring it again, and waits for it to leave.
+async fn say_replaced(socket: &TcpStream) -> io::Result<()> {
+    let mut words = BytesMut::new();
+    let hello = Hello {
+        session: 0,
+        name: String::new(),
+    };
+    Message::Hello(hello).write(&mut words);
+    Message::End(EndReason::Replaced).write(&mut words);
+    socket.writable().await?;
+    // Nothing was written before, so this fits.
+    socket.try_write(&words)?;
+    // What still comes is read: a socket that is closed with bytes unread resets the connection, and the
+    // words may be lost.
+    let mut input = BytesMut::new();
+    loop {
+        read(socket, &mut input).await?;
+        input.clear();
     }
 }
 
@@ -232,10 +277,16 @@ async fn take(State(door): State<Door>, Path(path): Path<String>, mut request: R
             protocol: "relay-push",
             address: &address,
         };
-        let Err(failure) = from.receive(&socket, input, |_| ()).await;
-        info!(reason = failure.message, "a published stream is over");
+        let Err(over) = from.receive(&socket, input, |_| ()).await;
+        if matches!(over, Over::Replaced) {
+            let _ = timeout(LAST_WORDS, say_replaced(&socket)).await;
+        }
+        info!(reason = Failure::from(over).message, "a published stream is over");
     };
     tokio::spawn(receiving.instrument(span));
     let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, peer::UPGRADE)];
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,10 +87,11 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     };
     let (edge, relaying) = Edge::start(world.clone(), hub.clone(), launch, settings, ending.clone());
     hub.set_demand(Arc::new(edge.clone()));
+    let published_here = hub.clone();
     let published: Published = Arc::new(move |stream| {
         let edge = edge.clone();
         let owner = move |path: &StreamPath| edge.owner_of(path).map(|owner| owner.address);
-        relay_push::start(stream.clone(), owner, pushing.clone());
+        relay_push::start(published_here.clone(), stream.clone(), owner, pushing.clone());
     });
 
     let viewing = Viewing {

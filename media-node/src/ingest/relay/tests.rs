@@ -1,0 +1,101 @@
+//! Pods in one process: owners, and gateways at which streams are published.
+
+use super::*;
+use crate::auth::{RelaySecret, Settings};
+use crate::egress::{self, Viewing, relay_push};
+use crate::hub::Stream;
+use crate::listen::{self, Limits, Offer};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use weir_proto::media::codec::g711;
+use weir_proto::media::{CodecParameters, Track};
+
+struct Node {
+    hub: Arc<Hub>,
+    address: String,
+}
+
+impl Node {
+    async fn start(secret: &RelaySecret) -> Self {
+        let hub = Hub::new();
+        let auth = Auth::without_accounts(Settings {
+            anonymous_view: false,
+            relay: secret.clone(),
+        });
+        let viewing = Viewing {
+            hub: hub.clone(),
+            auth: auth.clone(),
+            patience: Duration::from_secs(1),
+        };
+        let offer = Offer {
+            http: router(hub.clone(), auth).merge(egress::relay::router(viewing)),
+            rtsp: None,
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tokio::spawn(listen::serve(listener, offer, Limits::new(100), tasks, stop));
+        Self { hub, address }
+    }
+}
+
+fn path() -> StreamPath {
+    StreamPath::parse("gate").expect("a path")
+}
+
+fn publish(hub: &Arc<Hub>, session: u64) -> Publisher {
+    let parameters = g711::Parameters {
+        law: g711::Law::A,
+        channels: 1,
+    };
+    let tracks = Tracks::new([Track {
+        codec: CodecParameters::G711(parameters),
+        clock_rate: 8000,
+    }]);
+    let from = Provenance {
+        protocol: "rtsp-push",
+        address: "192.0.2.1:5000".to_owned(),
+        session,
+    };
+    hub.publish(&path(), tracks, from, Segmentation::Own(Duration::from_secs(2)))
+}
+
+/// Session of the stream that runs.
+fn session(hub: &Hub) -> Option<u64> {
+    let stream = hub.stream(&path()).filter(|s| !s.has_ended());
+    stream.map(|s| s.provenance().session)
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn bring(hub: &Arc<Hub>, stream: &Arc<Stream>, to: &Arc<Mutex<String>>, secret: &RelaySecret) {
+    let to = to.clone();
+    let owner = move |_: &StreamPath| Some(to.lock().clone());
+    relay_push::start(hub.clone(), stream.clone(), owner, secret.secret().clone());
+}
+
+#[tokio::test]
+async fn of_two_gateways_publishers_of_a_path_the_later_stays() {
+    let secret = RelaySecret::random();
+    let node = Node::start(&secret).await;
+    let to = Arc::new(Mutex::new(node.address.clone()));
+    let (one, two) = (Hub::new(), Hub::new());
+    let first = publish(&one, 1);
+    bring(&one, first.stream(), &to, &secret);
+    eventually("the first is at its owner", || session(&node.hub) == Some(1)).await;
+    let second = publish(&two, 2);
+    bring(&two, second.stream(), &to, &secret);
+    eventually("the second takes the path", || session(&node.hub) == Some(2)).await;
+    eventually("the first ends", || one.stream(&path()).is_none()).await;
+    // One that has ended is not brought again.
+    assert!(!first.is_live());
+    assert!(second.is_live());
+}
