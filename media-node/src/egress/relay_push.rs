@@ -20,11 +20,16 @@ use weir_proto::relay::{Decoder, EndReason, Message};
 /// Between attempts: the owner may have gone, and another taken its place.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How often it is asked whether the owner is still the same.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Why a stream goes to an owner no more.
 #[derive(Debug, thiserror::Error)]
 enum Over {
     #[error("another publisher took the path")]
     Replaced,
+    #[error("the path has another owner now")]
+    Moved,
     #[error(transparent)]
     Gone(#[from] Departure),
 }
@@ -34,7 +39,7 @@ enum Over {
 pub fn start(
     hub: Arc<Hub>,
     stream: Arc<Stream>,
-    owner: impl Fn(&StreamPath) -> Option<String> + Send + 'static,
+    owner: impl Fn(&StreamPath) -> Option<String> + Send + Sync + 'static,
     secret: Redacted<String>,
 ) {
     let span = viewer_span(stream.path(), "relay-push", None);
@@ -51,10 +56,14 @@ pub fn start(
                     Ok(_) if stream.has_ended() => return,
                     Ok((socket, input)) => {
                         info!(node = address, "a published stream goes to its owner");
-                        let over = push(&stream, Arc::new(socket), input).await;
+                        let over = tokio::select! {
+                            over = push(&stream, Arc::new(socket), input) => over,
+                            () = moved(&owner, path, &address) => Over::Moved,
+                        };
                         info!(node = address, reason = %over, "a published stream goes to its owner no more");
                         match over {
                             Over::Replaced => return close(&hub, &stream),
+                            Over::Moved => continue,
                             Over::Gone(_) => {}
                         }
                     }
@@ -70,6 +79,16 @@ pub fn start(
 fn close(hub: &Hub, stream: &Arc<Stream>) {
     if hub.stream(stream.path()).is_some_and(|s| Arc::ptr_eq(&s, stream)) {
         hub.close(stream.path());
+    }
+}
+
+/// Completes when the path belongs to another node. While it belongs to none, the one that has it keeps it.
+async fn moved(owner: impl Fn(&StreamPath) -> Option<String>, path: &StreamPath, address: &str) {
+    loop {
+        sleep(LOOK).await;
+        if owner(path).is_some_and(|now| now != address) {
+            return;
+        }
     }
 }
 

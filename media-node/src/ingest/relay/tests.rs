@@ -99,3 +99,22 @@ async fn of_two_gateways_publishers_of_a_path_the_later_stays() {
     assert!(!first.is_live());
     assert!(second.is_live());
 }
+
+#[tokio::test]
+async fn a_published_stream_follows_its_path_to_another_owner() {
+    let secret = RelaySecret::random();
+    let (one, two) = (Node::start(&secret).await, Node::start(&secret).await);
+    let to = Arc::new(Mutex::new(one.address.clone()));
+    let gateway = Hub::new();
+    let publisher = publish(&gateway, 1);
+    bring(&gateway, publisher.stream(), &to, &secret);
+    eventually("it is at its owner", || session(&one.hub) == Some(1)).await;
+    to.lock().clone_from(&two.address);
+    eventually("it is at its new owner", || session(&two.hub) == Some(1)).await;
+    eventually("the former owner has it no more", || session(&one.hub).is_none()).await;
+    assert!(publisher.is_live());
+    // An owner that ends lets go of it too, and gets it again when it is back.
+    two.hub.close(&path());
+    eventually("it is brought again", || session(&two.hub) == Some(1)).await;
+    assert!(publisher.is_live());
+}
