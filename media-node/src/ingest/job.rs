@@ -49,7 +49,7 @@ impl Source {
         match self {
             Self::Rtsp { .. } => "rtsp",
             Self::File { .. } => "file",
-            Self::Relay { .. } => "relay",
+            Self::Relay { .. } => super::relay::PROTOCOL,
         }
     }
 

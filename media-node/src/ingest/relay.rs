@@ -32,6 +32,15 @@ const READ_AT_ONCE: usize = 256 << 10;
 /// A gateway has this long to hear why its stream is let go.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Of streams that an edge reads from their owners.
+pub(super) const PROTOCOL: &str = "relay";
+
+/// Whether the stream of this path comes to this pod itself, so that no relay may take its place.
+pub fn is_published_here(hub: &Hub, path: &StreamPath) -> bool {
+    hub.stream(path)
+        .is_some_and(|stream| !stream.has_ended() && stream.provenance().protocol != PROTOCOL)
+}
+
 /// One stream of another pod, over all its attempts.
 pub(super) struct Relay<'a> {
     pub(super) hub: &'a Arc<Hub>,
@@ -59,7 +68,7 @@ impl Attempt for Relay<'_> {
         let from = Incoming {
             hub: self.hub,
             path: &self.job.path,
-            protocol: "relay",
+            protocol: PROTOCOL,
             address: self.address,
         };
         let Err(over) = from.receive(&socket, input, |tracks| session.live(tracks)).await;
@@ -119,12 +128,12 @@ impl Incoming<'_> {
                         hello = Some(said);
                     }
                     Message::Tracks(tracks) => {
-                        live(&tracks);
                         match (&mut publisher, &hello) {
                             (Some(publisher), _) => publisher.set_tracks(&tracks),
-                            (None, Some(hello)) => publisher = Some(self.publish(hello, tracks)),
+                            (None, Some(hello)) => publisher = Some(self.publish(hello, tracks.clone())?),
                             (None, None) => {}
                         }
+                        live(&tracks);
                     }
                     Message::Unit(unit) => {
                         if let Some(publisher) = &mut publisher {
@@ -156,7 +165,11 @@ impl Incoming<'_> {
         }
     }
 
-    fn publish(&self, hello: &Hello, tracks: Tracks) -> Publisher {
+    fn publish(&self, hello: &Hello, tracks: Tracks) -> Result<Publisher, Over> {
+        // What an edge reads may be what it has brought to the owner itself.
+        if self.protocol == PROTOCOL && is_published_here(self.hub, self.path) {
+            return Err(Over::Replaced);
+        }
         debug!(stream = %self.path, node = hello.name, "the relay is live");
         let from = Provenance {
             protocol: self.protocol,
@@ -168,7 +181,7 @@ impl Incoming<'_> {
             },
             session: hello.session,
         };
-        self.hub.publish(self.path, tracks, from, Segmentation::Carried)
+        Ok(self.hub.publish(self.path, tracks, from, Segmentation::Carried))
     }
 
     fn broken(&self, error: &weir_proto::relay::Error) -> Failure {

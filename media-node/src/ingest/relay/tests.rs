@@ -4,9 +4,11 @@ use super::*;
 use crate::auth::{RelaySecret, Settings};
 use crate::egress::{self, Viewing, relay_push};
 use crate::hub::Stream;
+use crate::ingest::{Ingest, Launch, Reporter, Source, State};
 use crate::listen::{self, Limits, Offer};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_proto::media::codec::g711;
@@ -117,4 +119,46 @@ async fn a_published_stream_follows_its_path_to_another_owner() {
     two.hub.close(&path());
     eventually("it is brought again", || session(&two.hub) == Some(1)).await;
     assert!(publisher.is_live());
+}
+
+#[tokio::test]
+async fn a_relay_does_not_take_a_path_from_a_publisher_of_this_pod() {
+    let secret = RelaySecret::random();
+    let node = Node::start(&secret).await;
+    let at_owner = publish(&node.hub, 1);
+    let gateway = Hub::new();
+    let here = publish(&gateway, 2);
+    let ingest = Ingest {
+        hub: gateway.clone(),
+        policy: watch::channel(Arc::new(crate::auth::source_policy::SourcePolicy::standalone())).1,
+        segment: Duration::from_secs(2),
+    };
+    let job = Job {
+        path: path(),
+        camera: None,
+        source: Source::Relay {
+            address: node.address.clone(),
+            secret: secret.secret().clone(),
+        },
+        audio: true,
+        redial: false,
+    };
+    let (state, mut states) = watch::channel(State::Connecting);
+    let reporter = Reporter {
+        state,
+        stop: CancellationToken::new(),
+    };
+    ingest.launch(job, reporter).await.expect("no panic");
+    let state = states.borrow_and_update().clone();
+    assert!(
+        matches!(
+            state,
+            State::Failed {
+                reason: Reason::Ended,
+                ..
+            }
+        ),
+        "{state:?}"
+    );
+    assert!(here.is_live() && at_owner.is_live());
 }
