@@ -66,6 +66,29 @@ impl Source {
             Self::Relay { address, .. } => Some(address.clone()),
         }
     }
+
+    /// Where the media comes from, for people: without credentials, and without the query, in which
+    /// some cameras take theirs.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Rtsp { url, .. } => shown(url).into(),
+            Self::File { file, .. } => {
+                let name = file.file_name().unwrap_or_default();
+                format!("the file {}", name.to_string_lossy())
+            }
+            Self::Relay { address, .. } => address.clone(),
+        }
+    }
+}
+
+/// The URL as people may see it.
+pub(super) fn shown(url: &Url) -> Url {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

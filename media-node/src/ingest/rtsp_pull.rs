@@ -4,6 +4,7 @@
 //! everything, the hub's framing, and saying in a person's words why a camera can't be had.
 
 use super::clock::TrackClock;
+use super::job::shown;
 use super::retry::{Attempt, Failure, Session};
 use super::{Credentials, Job, Reason, Transport};
 use crate::auth::source_policy::{Refused, SourcePolicy};
@@ -129,8 +130,8 @@ impl RtspPull<'_> {
     }
 
     /// The source as people may see it.
-    fn shown(&self) -> &str {
-        self.url.as_str()
+    fn shown(&self) -> Url {
+        shown(self.url)
     }
 
     /// On failure also the RTSP status, if there was one.
@@ -349,17 +350,16 @@ impl RtspPull<'_> {
 
     /// With the port always, as ipchub shows it.
     fn address_shown(&self) -> String {
-        let mut shown = self.url.to_string();
-        if self.url.port().is_none() {
-            let host = self.url.host_str().unwrap_or_default();
-            shown = shown.replacen(host, &format!("{host}:554"), 1);
+        let mut shown = self.shown();
+        if shown.port().is_none() {
+            let _ = shown.set_port(Some(554));
         }
-        shown
+        shown.into()
     }
 
     fn explain(&self, error: &retina::Error) -> Failure {
         let url = self.shown();
-        let text = error.to_string();
+        let text = without_query(error.to_string(), self.url);
         // What follows the first line are addresses and packet positions for a developer.
         debug!(stream = %self.job.path, error = text, "what the RTSP client says");
         let first = text.lines().next().unwrap_or_default();
@@ -507,6 +507,14 @@ impl Input {
     }
 }
 
+/// What the client says may quote the URL.
+fn without_query(text: String, url: &Url) -> String {
+    match url.query() {
+        Some(query) if !query.is_empty() => text.replace(query, "…"),
+        _ => text,
+    }
+}
+
 fn h264_parameters(record: &[u8]) -> Option<CodecParameters> {
     let record = h264::Record::parse(&Bytes::copy_from_slice(record)).ok()?;
     Some(CodecParameters::H264(record.parameters))
@@ -524,4 +532,46 @@ fn sender_report(compound: &retina::rtcp::ReceivedCompoundPacket) -> Option<(u64
         .pkts()
         .find_map(|p| p.as_sender_report().ok().flatten())?;
     Some((report.ntp_timestamp().0, elapsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_people_see_of_a_source_has_no_query() {
+        let url = Url::parse("rtsp://camera/live?user=admin&password=canary-query#x").expect("a URL");
+        let job = Job {
+            path: weir_proto::media::StreamPath::parse("door").expect("a path"),
+            camera: None,
+            source: super::super::Source::Rtsp {
+                url: url.clone(),
+                transport: Transport::Auto,
+                credentials: None,
+            },
+            audio: true,
+            redial: true,
+        };
+        let pull = RtspPull {
+            hub: &Hub::new(),
+            policy: watch::channel(Arc::new(SourcePolicy::standalone())).1,
+            job: &job,
+            url: &url,
+            transport: Transport::Auto,
+            credentials: None,
+            segment: Duration::from_secs(2),
+            sessions: Arc::default(),
+        };
+        assert_eq!(pull.shown().as_str(), "rtsp://camera/live");
+        assert_eq!(pull.address_shown(), "rtsp://camera:554/live");
+        let Err((failure, _)) = pull.dial(([127, 0, 0, 1], 1).into(), false).await else {
+            panic!("nobody is there")
+        };
+        assert!(!failure.message.contains("canary"), "{}", failure.message);
+        let said = format!("can't join {url}: nonsense");
+        assert_eq!(
+            without_query(said, &url),
+            "can't join rtsp://camera/live?…#x: nonsense"
+        );
+    }
 }

@@ -31,7 +31,7 @@ fn what_can_be_run() {
         (url.as_str(), *transport),
         ("rtsp://10.1.2.3/main?x=1", Transport::Udp)
     );
-    assert_eq!(shown(&rtsp.source), "rtsp://10.1.2.3/main");
+    assert_eq!(rtsp.source.shown(), "rtsp://10.1.2.3/main");
     assert_eq!(
         job(&json!({"source": {"rtsp": {"url": "rtsp://h/"}}}))
             .path
