@@ -35,12 +35,15 @@ impl Auth {
         self.throttle.check(peer, Instant::now()).map_err(throttled)?;
         let name = name.to_lowercase();
         let user = store.user(&name).await?;
+        self.throttle.count(peer, Instant::now()).map_err(throttled)?;
         let verified = self
             .hasher
             .verify(password, user.as_ref().map(|user| &user.secrets))
             .await;
+        if !matches!(verified, Ok(false)) {
+            self.throttle.give_back(peer);
+        }
         if !verified.map_err(|Busy| LoginError::Busy)? {
-            self.throttle.count(peer, Instant::now());
             tracing::info!(%peer, "login failed");
             return Err(LoginError::Wrong);
         }
