@@ -135,7 +135,13 @@ fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
             format!("the URL can't be read ({e}): {example}"),
         )
     })?;
-    if !matches!(url.scheme(), "rtsp" | "rtsps") {
+    if url.scheme() == "rtsps" {
+        let message = format!(
+            "RTSP over TLS (rtsps://) is not supported by this version: give the camera's plain URL, and {example}"
+        );
+        return Err(Refusal::new(reason::UNSUPPORTED_SCHEME, message));
+    }
+    if url.scheme() != "rtsp" {
         let message = format!("URLs of scheme {} can't be pulled: {example}", url.scheme());
         return Err(Refusal::new(otherwise, message));
     }

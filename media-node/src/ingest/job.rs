@@ -57,9 +57,7 @@ impl Source {
     pub fn peer(&self) -> Option<String> {
         match self {
             Self::Rtsp { url, .. } => {
-                let port = url
-                    .port()
-                    .unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
+                let port = url.port().unwrap_or(554);
                 url.host().map(|host| format!("{host}:{port}"))
             }
             Self::File { .. } => None,

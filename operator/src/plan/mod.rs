@@ -127,8 +127,8 @@ pub struct Refusal {
 /// `<name>-node-<hash of 10>`, with room to spare.
 const POOL_NAME_MAX: usize = 40;
 
-/// Schemes of URLs that nodes can pull.
-const ROUTE_SCHEMES: [&str; 2] = ["rtsp", "rtsps"];
+/// Scheme of URLs that nodes can pull.
+const ROUTE_SCHEME: &str = "rtsp";
 
 /// What is to be done in that world.
 pub fn plan(world: &Snapshot, limits: &Limits) -> Plan {
@@ -223,10 +223,10 @@ fn routes(world: &Snapshot) -> BTreeMap<String, Verdict> {
                 ),
             });
         }
-        if !ROUTE_SCHEMES.contains(&route.scheme.as_str()) {
+        if route.scheme != ROUTE_SCHEME {
             return Verdict::Refuse(Refusal {
                 reason: reason::UNSUPPORTED_SCHEME,
-                message: "streams of this scheme cannot be pulled: write an rtsp:// or rtsps:// URL".into(),
+                message: "streams of this scheme cannot be pulled: write an rtsp:// URL".into(),
             });
         }
         Verdict::Accept

@@ -93,6 +93,11 @@ fn what_cant_is_said_with_what_to_do() {
             "rtsp://",
         ),
         (
+            json!({"source": {"rtsp": {"url": "rtsps://h/"}}}),
+            reason::UNSUPPORTED_SCHEME,
+            "not supported",
+        ),
+        (
             json!({"source": {"rtsp": {"url": "rtsp:///x"}}}),
             reason::INVALID_SPEC,
             "no host",
