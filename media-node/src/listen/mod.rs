@@ -14,7 +14,9 @@ use sniff::sniff;
 
 use axum::Router;
 use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +31,13 @@ use weir_proto::http::Protocol;
 
 /// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1).
 const SNIFF_PATIENCE: Duration = Duration::from_secs(15);
+/// A connection without traffic is asked after this long whether its peer is still there,
+const ASK_AFTER: Duration = Duration::from_secs(15);
+/// and again after this, three times in all.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// A peer that takes nothing of what is sent for this long is gone.
+#[cfg(target_os = "linux")]
+const GONE_AFTER: Duration = Duration::from_secs(30);
 /// On shutdown, connections may take this long to end by themselves. What is watched has ended by then,
 /// and who does not take the rest now is not waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -101,8 +110,24 @@ pub async fn serve(
     }
 }
 
+/// A peer whose machine is gone says nothing any more, not even that it leaves: one that plays over UDP
+/// would be sent media for ever. The system asks it, and ends the connection.
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(ASK_AFTER)
+        .with_interval(ASK_AGAIN)
+        .with_retries(3);
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // The same for what was sent and is not acknowledged, or finds no room with the peer.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
+    Ok(())
+}
+
 async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer, stop: CancellationToken) {
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Err(error) = set_options(&socket) {
         debug!(%peer, %error, "the connection was gone at once");
         return;
     }
@@ -130,3 +155,6 @@ async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
