@@ -22,6 +22,7 @@ pub use bootstrap::{AdminFiles, Bootstrap, BootstrapError};
 pub use login::LoginError;
 pub use path_mask::PathMasks;
 pub use relay_secret::{RelaySecret, RelaySecretError};
+pub use throttle::machine_of;
 pub use token::TokenPair;
 
 use crate::store::sql::{self, Database};

@@ -12,7 +12,7 @@ const RECOVERY: Duration = Duration::from_secs(3);
 /// Most peers that are remembered.
 const PEERS: usize = 4096;
 
-/// Counts wrong attempts per peer: an IPv4 address or an IPv6 /64, which one machine has to itself.
+/// Counts wrong attempts per peer, as [`machine_of`] tells them apart.
 ///
 /// An attempt is counted before it is known to be wrong, and given back when it was not, so that many at
 /// the same time are no way around the count. A peer's account is the instant at which all its attempts
@@ -33,7 +33,7 @@ impl Throttle {
     /// # Errors
     /// How long it has to wait.
     pub(super) fn check(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
-        let free = self.peers.lock().get(&group(peer)).copied();
+        let free = self.peers.lock().get(&machine_of(peer)).copied();
         free.and_then(|free| wait(free, now)).map_or(Ok(()), Err)
     }
 
@@ -42,7 +42,7 @@ impl Throttle {
     /// # Errors
     /// How long it has to wait.
     pub(super) fn count(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
-        let peer = group(peer);
+        let peer = machine_of(peer);
         let mut peers = self.peers.lock();
         if let Some(wait) = peers.get(&peer).and_then(|free| wait(*free, now)) {
             return Err(wait);
@@ -63,7 +63,7 @@ impl Throttle {
     /// An attempt that was counted was not wrong.
     pub(super) fn give_back(&self, peer: IpAddr) {
         let mut peers = self.peers.lock();
-        if let Some(free) = peers.get_mut(&group(peer)) {
+        if let Some(free) = peers.get_mut(&machine_of(peer)) {
             *free = free.checked_sub(RECOVERY).unwrap_or(*free);
         }
     }
@@ -75,7 +75,8 @@ fn wait(free: Instant, now: Instant) -> Option<Duration> {
     (!wait.is_zero()).then_some(wait)
 }
 
-fn group(peer: IpAddr) -> IpAddr {
+/// Addresses that are one machine's become one: an IPv6 /64, and the two forms of an IPv4 address.
+pub fn machine_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = address.to_bits() & !u128::from(u64::MAX);

@@ -5,6 +5,7 @@
 //! For that a handler needs the socket, and must know when the library has written all that it had
 //! to write: [`Connection`] carries both into the request's extensions.
 
+use super::limits::Place;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use bytes::{Buf, BytesMut};
@@ -20,7 +21,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -65,9 +65,6 @@ impl Connection {
         Poll::Pending
     }
 }
-
-/// A connection's place among those that may be open at once; given up when dropped.
-pub struct Place(#[expect(dead_code, reason = "only its end matters")] pub(super) OwnedSemaphorePermit);
 
 /// A socket, and bytes that were read from it already. What the library writes must find room within
 /// [`WRITE_PATIENCE`]; after a handover it writes no more, and the hub has bounds of its own.
@@ -224,7 +221,6 @@ pub(super) async fn serve(
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
-    use tokio::sync::Semaphore;
 
     /// The clock stands still while anything can be written, and jumps once nothing can.
     #[tokio::test(start_paused = true)]
@@ -237,16 +233,10 @@ mod tests {
         let router = Router::new().fallback(move || std::future::ready(segment.clone()));
         let request = BytesMut::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
         let began = tokio::time::Instant::now();
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
-        serve(
-            socket,
-            request,
-            peer,
-            Place(place),
-            router,
-            CancellationToken::new(),
-        )
-        .await;
+        let place = super::super::Limits::new(1, Some(1))
+            .take(peer.ip())
+            .expect("a place");
+        serve(socket, request, peer, place, router, CancellationToken::new()).await;
         let took = began.elapsed();
         assert!((WRITE_PATIENCE..2 * WRITE_PATIENCE).contains(&took), "{took:?}");
     }

@@ -1,15 +1,17 @@
 //! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on.
 //!
 //! What is spoken on a connection is the business of whoever it is handed to. Here are the bounds
-//! that hold for all: connections at once, and how long a peer may take to say what it wants.
+//! that hold for all: connections at once ([`Limits`]), and how long a peer may take to say what it wants.
 
 mod http;
+mod limits;
 pub mod rtsp;
 mod sniff;
 pub mod web_socket;
 pub mod wsp;
 
-pub use http::{Connection, HttpIo, Place};
+pub use http::{Connection, HttpIo};
+pub use limits::{Limits, Place};
 use sniff::sniff;
 
 use axum::Router;
@@ -22,7 +24,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,18 +53,18 @@ pub struct Offer {
     pub http: Router,
     /// None on a port that takes HTTP alone.
     pub rtsp: Option<RtspHandler>,
+    /// What is still offered when as many connections as allowed are open: probes must be answered, or
+    /// the process is restarted because it is busy. None on a port that nobody probes.
+    pub spare: Option<Router>,
 }
 
-/// Bounds shared by all ports of the process.
-#[derive(Clone)]
-pub struct Limits {
-    connections: Arc<Semaphore>,
-}
-
-impl Limits {
-    pub fn new(most_connections: usize) -> Self {
+impl Offer {
+    /// HTTP alone.
+    pub const fn of(http: Router) -> Self {
         Self {
-            connections: Arc::new(Semaphore::new(most_connections)),
+            http,
+            rtsp: None,
+            spare: None,
         }
     }
 }
@@ -90,12 +91,17 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(permit) = limits.connections.clone().try_acquire_owned() else {
-            metrics::counter!("weir_connections_refused_total").increment(1);
-            debug!(%peer, "refused: as many connections as allowed are open");
-            continue;
+        let (place, offer) = match (limits.take(peer.ip()), &offer.spare) {
+            (Some(place), _) => (place, offer.clone()),
+            (None, Some(spare)) if let Some(place) = limits.take_spare(peer.ip()) => {
+                (place, Offer::of(spare.clone()))
+            }
+            (None, _) => {
+                metrics::counter!("weir_connections_refused_total").increment(1);
+                debug!(%peer, "refused: as many connections as allowed are open");
+                continue;
+            }
         };
-        let offer = offer.clone();
         let stop = stop.clone();
         tasks.spawn(async move {
             let over = async {
@@ -103,7 +109,7 @@ pub async fn serve(
                 tokio::time::sleep(LAST_WORDS).await;
             };
             tokio::select! {
-                () = handle(socket, peer, Place(permit), offer, stop.clone()) => {}
+                () = handle(socket, peer, place, offer, stop.clone()) => {}
                 () = over => debug!(%peer, "cut on shutdown"),
             }
         });

@@ -16,7 +16,6 @@ use crate::egress::{Viewing, relay_push};
 use crate::hub::Hub;
 use crate::ingest::Ingest;
 use crate::ingest::rtsp_publish::{Published, Publishing};
-use crate::listen::Limits;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
@@ -144,7 +143,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };
-    let listening = Serving::start(ports, offered, &Limits::new(pod.ports.most_connections));
+    let listening = Serving::start(ports, offered, &pod.ports.limits());
     announce(&ready)?;
     tokio::spawn(async move {
         if world.ready().await {

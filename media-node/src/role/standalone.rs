@@ -19,7 +19,6 @@ use crate::egress::{Viewing, http};
 use crate::hub::Hub;
 use crate::ingest::Ingest;
 use crate::ingest::rtsp_publish::Publishing;
-use crate::listen::Limits;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
@@ -148,7 +147,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };
-    let listening = Serving::start(ports, offered, &Limits::new(args.ports.most_connections));
+    let listening = Serving::start(ports, offered, &args.ports.limits());
     serving.pass();
     let link = if args.anonymous_view {
         None

@@ -31,14 +31,17 @@ impl Node {
             auth: auth.clone(),
             patience: Duration::from_secs(1),
         };
-        let offer = Offer {
-            http: router(hub.clone(), auth).merge(egress::relay::router(viewing)),
-            rtsp: None,
-        };
+        let offer = Offer::of(router(hub.clone(), auth).merge(egress::relay::router(viewing)));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tokio::spawn(listen::serve(listener, offer, Limits::new(100), tasks, stop));
+        tokio::spawn(listen::serve(
+            listener,
+            offer,
+            Limits::new(100, None),
+            tasks,
+            stop,
+        ));
         Self { hub, address }
     }
 }
