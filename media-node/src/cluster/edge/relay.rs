@@ -321,6 +321,9 @@ impl Relays {
         match place {
             // An owner that doesn't know its camera yet will in a moment.
             Some(place) if unknown && place.reported => return false,
+            None if unknown && self.shared.map.read().has_new_route(path, now) => {
+                relay.retry_at = Some(now + RETRY);
+            }
             None if unknown => {
                 relay.rank += 1;
                 let others = self.shared.map.read().owner(path, relay.rank).is_some();

@@ -337,3 +337,28 @@ async fn a_relay_makes_way_for_a_publisher_at_the_same_gateway() {
     drop(f.watch("gate").await);
     assert_eq!(f.launcher.count(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_not_heard_of_a_route_yet_is_asked_again() {
+    let f = Fixture::new();
+    pass(0.5).await;
+    f.world.route("r", "/hr/", "rtsp://h/", false);
+    pass(0.2).await;
+    let waiting = f.ask("hr/door");
+    pass(0.3).await;
+    let owner = f.to();
+    f.launcher.last().fail(Reason::NotFound);
+    pass(1.2).await;
+    assert_eq!((f.launcher.count(), f.to()), (2, owner));
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    // Later, a node that says so has tried.
+    pass(6.0).await;
+    let waiting = f.ask("hr/absent");
+    for _ in 0..4 {
+        pass(0.3).await;
+        f.launcher.last().fail(Reason::NotFound);
+    }
+    assert!(!waiting.await.expect("answered"));
+    assert_eq!(f.launcher.count(), 4, "two nodes were asked once each");
+}
