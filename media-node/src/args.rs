@@ -61,6 +61,10 @@ pub struct Ports {
     /// Connections open at once, all ports together.
     #[arg(long, env = "WEIR_MOST_CONNECTIONS", default_value_t = 20_000)]
     pub most_connections: usize,
+    /// Connections that one peer (an IPv4 address or an IPv6 /64) may have open at once; by default a
+    /// quarter of all. Raise it where all viewers come through one proxy.
+    #[arg(long, env = "WEIR_MOST_CONNECTIONS_PER_PEER")]
+    pub most_connections_per_peer: Option<usize>,
 }
 
 /// How streams are cut for HLS.

@@ -1,7 +1,9 @@
 //! The protocol between a stream's owner and an edge: tracks and access units, as they are.
 //!
 //! One connection carries one stream, one way. Who connects, asks for the stream and is allowed to
-//! have it is HTTP's matter; this is the body of the response.
+//! have it is HTTP's matter; this is the body of the response. Who takes a stream that is brought to it
+//! (`POST`) may answer with a stream of the other direction, of a hello and an end, which tells why it
+//! lets go.
 //!
 //! ```text
 //! stream   = hello (tracks | unit | keepalive | end | hello)*
@@ -75,6 +77,8 @@ pub enum EndReason {
     Moved,
     /// The edge did not keep up.
     TooSlow,
+    /// Another publisher took the path: whoever brought the stream shall not bring it again.
+    Replaced,
     /// One that this version does not know.
     Other(u8),
 }

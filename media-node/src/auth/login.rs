@@ -56,13 +56,16 @@ impl Auth {
         let throttled = |retry_in| LoginError::Throttled { retry_in };
         self.throttle.check(peer, Instant::now()).map_err(throttled)?;
         let user = store.user(&name.to_lowercase()).await?;
+        self.throttle.count(peer, Instant::now()).map_err(throttled)?;
         let verified = self
             .hasher
             .verify(password, user.as_ref().map(|user| &user.secrets))
             .await;
+        if !matches!(verified, Ok(false)) {
+            self.throttle.give_back(peer);
+        }
         let verified = verified.map_err(|Busy| LoginError::Busy)?;
         user.filter(|_| verified).ok_or_else(|| {
-            self.throttle.count(peer, Instant::now());
             tracing::info!(%peer, "login failed");
             LoginError::Wrong
         })

@@ -22,6 +22,7 @@ pub use bootstrap::{AdminFiles, Bootstrap, BootstrapError};
 pub use login::LoginError;
 pub use path_mask::PathMasks;
 pub use relay_secret::{RelaySecret, RelaySecretError};
+pub use throttle::machine_of;
 pub use token::TokenPair;
 
 use crate::store::sql::{self, Database};
@@ -202,11 +203,15 @@ impl Auth {
         let Some(user) = self.look_up(&self.users, &name, ask).await else {
             return Caller::Unverifiable;
         };
+        // Only from here to the answer, so that many right ones may come at the same time.
+        if let Err(wait) = self.throttle.count(peer, Instant::now()) {
+            return Caller::Throttled(wait);
+        }
         let right = answer.is_right(user.as_deref().map(|user| &user.secrets));
         if let Some(user) = user.filter(|_| right) {
+            self.throttle.give_back(peer);
             return Caller::Account(Arc::new(Account::from(&*user)));
         }
-        self.throttle.count(peer, Instant::now());
         tracing::info!(%peer, "a Digest answer was wrong");
         Caller::Unknown
     }

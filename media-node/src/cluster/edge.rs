@@ -12,6 +12,7 @@ use super::job_of;
 use super::owner;
 use super::peers::{Peer, Peers};
 use super::resource::World;
+use super::route_match::Table;
 use super::work::News;
 use crate::hub::{Demand, Hub, Verdict};
 use crate::ingest::Launch;
@@ -24,8 +25,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use weir_crds::Camera;
 use weir_crds::condition::{Condition, kind};
+use weir_crds::{Camera, Route};
 use weir_proto::Redacted;
 use weir_proto::media::StreamPath;
 
@@ -39,6 +40,9 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(2);
 const MOST_UNKNOWN: usize = 10_000;
 /// Paths that no Camera has and nodes are asked for at once.
 const MOST_ASKED: usize = 256;
+/// A node may hear of a Route later than this pod: while one is this new, a node that doesn't know what it
+/// matches is asked again.
+const ROUTE_NEWS: Duration = Duration::from_secs(5);
 /// Of a path that no Camera has, so many nodes are asked: its owner, and who owned it before the
 /// newest node came.
 const RANKS: usize = 2;
@@ -104,6 +108,9 @@ struct Shared {
 #[derive(Default)]
 struct Map {
     cameras: HashMap<StreamPath, Place>,
+    routes: Table,
+    /// Since when each Route has been as it is, by its uid and generation.
+    routes_since: HashMap<(String, i64), Instant>,
     peers: Peers,
     unknown: HashMap<StreamPath, Instant>,
     asked: HashSet<StreamPath>,
@@ -152,6 +159,14 @@ impl Map {
         }
         self.asked.insert(path.clone());
         Verdict::Coming
+    }
+
+    /// Whether a Route matches the path that nodes may not have heard of yet.
+    fn has_new_route(&self, path: &StreamPath, now: Instant) -> bool {
+        self.routes.find(&job_of::canonical(path)).is_some_and(|matched| {
+            let since = self.routes_since.get(&version(&matched.route));
+            since.is_none_or(|since| now - *since < ROUTE_NEWS)
+        })
     }
 
     fn unknown(&mut self, path: &StreamPath, now: Instant) {
@@ -254,6 +269,15 @@ async fn run(
     }
 }
 
+/// What tells a Route from what it was before.
+fn version(route: &Route) -> (String, i64) {
+    let metadata = &route.metadata;
+    (
+        metadata.uid.clone().unwrap_or_default(),
+        metadata.generation.unwrap_or_default(),
+    )
+}
+
 /// Draws the map anew.
 fn look(world: &World, http_port: u16, shared: &Shared) {
     let mut first: HashMap<StreamPath, Arc<Camera>> = HashMap::new();
@@ -279,9 +303,21 @@ fn look(world: &World, http_port: u16, shared: &Shared) {
         .into_iter()
         .map(|(path, camera)| (path, place(camera)))
         .collect();
+    let routes = world.routes.state().into_iter();
+    let routes: Vec<Arc<Route>> = routes
+        .filter(|r| r.metadata.deletion_timestamp.is_none())
+        .collect();
     let peers = Peers::of(&world.pods, http_port);
+    let now = Instant::now();
     let mut map = shared.map.write();
     map.cameras = cameras;
+    let since = |route: &Arc<Route>| {
+        let version = version(route);
+        let since = map.routes_since.get(&version).copied().unwrap_or(now);
+        (version, since)
+    };
+    map.routes_since = routes.iter().map(since).collect();
+    map.routes = Table::new(routes);
     map.peers = peers;
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Started {
 impl Started {
     pub(super) fn live(&self) {
         let provenance = Provenance {
-            protocol: "test",
+            protocol: self.job.source.protocol(),
             address: String::new(),
             session: 1,
         };

@@ -176,7 +176,13 @@ fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
             format!("the URL can't be read ({e}): {example}"),
         )
     })?;
-    if !matches!(url.scheme(), "rtsp" | "rtsps") {
+    if url.scheme() == "rtsps" {
+        let message = format!(
+            "RTSP over TLS (rtsps://) is not supported by this version: give the camera's plain URL, and {example}"
+        );
+        return Err(Refusal::new(reason::UNSUPPORTED_SCHEME, message));
+    }
+    if url.scheme() != "rtsp" {
         let message = format!("URLs of scheme {} can't be pulled: {example}", url.scheme());
         return Err(Refusal::new(otherwise, message));
     }
@@ -310,36 +316,16 @@ fn same_credentials(a: Option<&Credentials>, b: Option<&Credentials>) -> bool {
     }
 }
 
-/// Where a job gets its media from, for people: without credentials, and without the query, in
-/// which some cameras take theirs.
-pub(super) fn shown(source: &Source) -> String {
-    match source {
-        Source::Rtsp { url, .. } => {
-            let mut url = url.clone();
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            url.set_query(None);
-            url.set_fragment(None);
-            url.to_string()
-        }
-        Source::Rtmp { url } => url.shown().to_owned(),
-        Source::File { file, .. } => {
-            let name = file.file_name().unwrap_or_default();
-            format!("the file {}", name.to_string_lossy())
-        }
-        Source::Relay { address, .. } => address.clone(),
-    }
-}
-
 /// The URL of a Camera or Route for people, whether it can be read or not.
 pub(super) fn shown_of(camera: &Camera) -> String {
     match &camera.spec.source {
         camera::Source::Rtsp(rtsp) => match Url::parse(&rtsp.url) {
-            Ok(url) => shown(&Source::Rtsp {
+            Ok(url) => Source::Rtsp {
                 url,
                 transport: Transport::Auto,
                 credentials: None,
-            }),
+            }
+            .shown(),
             Err(_) => "its URL".to_owned(),
         },
         camera::Source::Rtmp(rtmp) => match RtmpUrl::parse(&rtmp.url) {

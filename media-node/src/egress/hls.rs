@@ -61,6 +61,26 @@ impl Entry {
     }
 }
 
+/// A stream whose segments are being made. However that ends, its entry goes, or nobody would make them
+/// any more.
+struct Made {
+    hls: Arc<Hls>,
+    path: StreamPath,
+    entry: Arc<Entry>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let mut entries = self.hls.entries.lock();
+        if entries
+            .get(&self.path)
+            .is_some_and(|e| Arc::ptr_eq(e, &self.entry))
+        {
+            entries.remove(&self.path);
+        }
+    }
+}
+
 impl Hls {
     pub fn new(hub: Arc<Hub>) -> Arc<Self> {
         Arc::new(Self {
@@ -89,12 +109,17 @@ impl Hls {
             requested: Mutex::new(Instant::now()),
         });
         entries.insert(path.clone(), entry.clone());
+        drop(entries);
+        let made = Made {
+            hls: self.clone(),
+            path: path.clone(),
+            entry: entry.clone(),
+        };
         let span = viewer_span(&path, "hls", None);
-        let (hls, made, subscriber) = (self.clone(), entry.clone(), stream.subscribe());
+        let subscriber = stream.subscribe();
         let making = async move {
             let _counted = Counted::new("hls");
-            hls.make(&path, &made, subscriber).await;
-            hls.entries.lock().remove(&path);
+            made.hls.make(&path, &made.entry, subscriber).await;
             debug!("no more segments are made");
         };
         tokio::spawn(making.instrument(span));
@@ -348,4 +373,32 @@ fn allowed(viewing: &Viewing, caller: &Caller, path: &StreamPath) -> Result<(), 
         .auth
         .authorize(caller, crate::auth::Action::Subscribe(path))
         .map_err(Refusal::Denied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_leaves_no_entry_that_nobody_fills() {
+        let hls = Hls::new(Hub::new());
+        let path = StreamPath::parse("door").expect("a path");
+        let entry = Arc::new(Entry {
+            window: Mutex::new(Window::new(Form::Ts, LISTED, OLDER)),
+            news: watch::Sender::new(0),
+            requested: Mutex::new(Instant::now()),
+        });
+        hls.entries.lock().insert(path.clone(), entry.clone());
+        let made = Made {
+            hls: hls.clone(),
+            path: path.clone(),
+            entry,
+        };
+        let making = tokio::spawn(async move {
+            let _made = made;
+            panic!("a made-up bug");
+        });
+        assert!(making.await.is_err());
+        assert!(hls.entry(&path).is_none());
+    }
 }

@@ -113,7 +113,7 @@ pub(super) async fn keepalive(seat: &Seat) -> Departure {
 }
 
 /// The other pod says nothing; reading tells when it leaves.
-pub(super) async fn until_closed(socket: &TcpStream) -> Departure {
+async fn until_closed(socket: &TcpStream) -> Departure {
     loop {
         if let Err(error) = socket.readable().await {
             return Departure::Broken(error);

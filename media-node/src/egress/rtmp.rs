@@ -148,6 +148,7 @@ mod tests {
                     MEDIA
                 },
                 keyframe: text.as_bytes()[0].is_ascii_uppercase(),
+                whole: true,
             })
             .collect();
         sink.try_write(texts.concat().as_bytes(), &pieces).ok()

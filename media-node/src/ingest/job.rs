@@ -57,7 +57,7 @@ impl Source {
             Self::Rtsp { .. } => "rtsp",
             Self::Rtmp { .. } => "rtmp",
             Self::File { .. } => "file",
-            Self::Relay { .. } => "relay",
+            Self::Relay { .. } => super::relay::PROTOCOL,
         }
     }
 
@@ -65,9 +65,7 @@ impl Source {
     pub fn peer(&self) -> Option<String> {
         match self {
             Self::Rtsp { url, .. } => {
-                let port = url
-                    .port()
-                    .unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
+                let port = url.port().unwrap_or(554);
                 url.host().map(|host| format!("{host}:{port}"))
             }
             Self::Rtmp { url } => Some(url.authority()),
@@ -75,6 +73,30 @@ impl Source {
             Self::Relay { address, .. } => Some(address.clone()),
         }
     }
+
+    /// Where the media comes from, for people: without credentials, and without the query, in which
+    /// some cameras take theirs.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Rtsp { url, .. } => shown(url).into(),
+            Self::Rtmp { url } => url.shown().to_owned(),
+            Self::File { file, .. } => {
+                let name = file.file_name().unwrap_or_default();
+                format!("the file {}", name.to_string_lossy())
+            }
+            Self::Relay { address, .. } => address.clone(),
+        }
+    }
+}
+
+/// The URL as people may see it.
+pub(super) fn shown(url: &Url) -> Url {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

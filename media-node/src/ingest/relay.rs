@@ -29,6 +29,17 @@ use weir_proto::relay::{Decoder, EndReason, Hello, Message};
 /// A pod that is gone says nothing any more, not even good-bye.
 const SILENCE: Duration = Duration::from_secs(4);
 const READ_AT_ONCE: usize = 256 << 10;
+/// A gateway has this long to hear why its stream is let go.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Of streams that an edge reads from their owners.
+pub(super) const PROTOCOL: &str = "relay";
+
+/// Whether the stream of this path comes to this pod itself, so that no relay may take its place.
+pub fn is_published_here(hub: &Hub, path: &StreamPath) -> bool {
+    hub.stream(path)
+        .is_some_and(|stream| !stream.has_ended() && stream.provenance().protocol != PROTOCOL)
+}
 
 /// One stream of another pod, over all its attempts.
 pub(super) struct Relay<'a> {
@@ -57,12 +68,35 @@ impl Attempt for Relay<'_> {
         let from = Incoming {
             hub: self.hub,
             path: &self.job.path,
-            protocol: "relay",
+            protocol: PROTOCOL,
             address: self.address,
         };
-        match from.receive(&socket, input, |tracks| session.live(tracks)).await {
-            Ok(never) => match never {},
-            Err(failure) => failure,
+        let Err(over) = from.receive(&socket, input, |tracks| session.live(tracks)).await;
+        over.into()
+    }
+}
+
+/// Why nothing more comes in on a connection.
+enum Over {
+    /// Another publisher took the path.
+    Replaced,
+    /// Somebody here closed the stream.
+    Closed,
+    Failed(Failure),
+}
+
+impl From<Failure> for Over {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Over> for Failure {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Replaced => Self::new(Reason::Ended, "another publisher took the path"),
+            Over::Closed => Self::new(Reason::Ended, "the stream was closed"),
+            Over::Failed(failure) => failure,
         }
     }
 }
@@ -82,7 +116,7 @@ impl Incoming<'_> {
         socket: &TcpStream,
         mut input: BytesMut,
         mut live: impl FnMut(&Tracks),
-    ) -> Result<Infallible, Failure> {
+    ) -> Result<Infallible, Over> {
         let mut decoder = Decoder::new();
         let mut hello: Option<Hello> = None;
         let mut publisher: Option<Publisher> = None;
@@ -94,12 +128,12 @@ impl Incoming<'_> {
                         hello = Some(said);
                     }
                     Message::Tracks(tracks) => {
-                        live(&tracks);
                         match (&mut publisher, &hello) {
                             (Some(publisher), _) => publisher.set_tracks(&tracks),
-                            (None, Some(hello)) => publisher = Some(self.publish(hello, tracks)),
+                            (None, Some(hello)) => publisher = Some(self.publish(hello, tracks.clone())?),
                             (None, None) => {}
                         }
+                        live(&tracks);
                     }
                     Message::Unit(unit) => {
                         if let Some(publisher) = &mut publisher {
@@ -107,33 +141,35 @@ impl Incoming<'_> {
                         }
                     }
                     Message::Keepalive => {}
-                    Message::End(reason) => return Err(ended(reason)),
+                    Message::End(reason) => return Err(ended(reason).into()),
                 }
             }
             if let Some(publisher) = &mut publisher {
                 publisher.flush();
                 if !publisher.is_live() {
-                    return Err(Failure::new(
-                        Reason::Ended,
-                        "the stream was closed, or taken over",
-                    ));
+                    let replaced = self.hub.stream(self.path).is_some();
+                    return Err(if replaced { Over::Replaced } else { Over::Closed });
                 }
             }
             match timeout(SILENCE, read(socket, &mut input)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     let text = format!("the relay from {} broke: {error}", self.address);
-                    return Err(Failure::new(Reason::Ended, text));
+                    return Err(Failure::new(Reason::Ended, text).into());
                 }
                 Err(_) => {
                     let text = format!("{} said nothing for {} s", self.address, SILENCE.as_secs());
-                    return Err(Failure::new(Reason::NoData, text));
+                    return Err(Failure::new(Reason::NoData, text).into());
                 }
             }
         }
     }
 
-    fn publish(&self, hello: &Hello, tracks: Tracks) -> Publisher {
+    fn publish(&self, hello: &Hello, tracks: Tracks) -> Result<Publisher, Over> {
+        // What an edge reads may be what it has brought to the owner itself.
+        if self.protocol == PROTOCOL && is_published_here(self.hub, self.path) {
+            return Err(Over::Replaced);
+        }
         debug!(stream = %self.path, node = hello.name, "the relay is live");
         let from = Provenance {
             protocol: self.protocol,
@@ -145,7 +181,7 @@ impl Incoming<'_> {
             },
             session: hello.session,
         };
-        self.hub.publish(self.path, tracks, from, Segmentation::Carried)
+        Ok(self.hub.publish(self.path, tracks, from, Segmentation::Carried))
     }
 
     fn broken(&self, error: &weir_proto::relay::Error) -> Failure {
@@ -158,6 +194,7 @@ fn ended(reason: EndReason) -> Failure {
     let text = match reason {
         EndReason::Moved => "the stream has moved to another node",
         EndReason::TooSlow => "this pod did not keep up",
+        EndReason::Replaced => "another publisher took the path",
         EndReason::Ended | EndReason::Other(_) => "the stream has ended",
     };
     Failure::new(Reason::Ended, text)
@@ -174,6 +211,27 @@ async fn read(socket: &TcpStream, input: &mut BytesMut) -> io::Result<()> {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
         }
+    }
+}
+
+/// Tells the gateway that brought a stream that it shall not bring it again, and waits for it to leave.
+async fn say_replaced(socket: &TcpStream) -> io::Result<()> {
+    let mut words = BytesMut::new();
+    let hello = Hello {
+        session: 0,
+        name: String::new(),
+    };
+    Message::Hello(hello).write(&mut words);
+    Message::End(EndReason::Replaced).write(&mut words);
+    socket.writable().await?;
+    // Nothing was written before, so this fits.
+    socket.try_write(&words)?;
+    // What still comes is read: a socket that is closed with bytes unread resets the connection, and the
+    // words may be lost.
+    let mut input = BytesMut::new();
+    loop {
+        read(socket, &mut input).await?;
+        input.clear();
     }
 }
 
@@ -232,10 +290,16 @@ async fn take(State(door): State<Door>, Path(path): Path<String>, mut request: R
             protocol: "relay-push",
             address: &address,
         };
-        let Err(failure) = from.receive(&socket, input, |_| ()).await;
-        info!(reason = failure.message, "a published stream is over");
+        let Err(over) = from.receive(&socket, input, |_| ()).await;
+        if matches!(over, Over::Replaced) {
+            let _ = timeout(LAST_WORDS, say_replaced(&socket)).await;
+        }
+        info!(reason = Failure::from(over).message, "a published stream is over");
     };
     tokio::spawn(receiving.instrument(span));
     let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, peer::UPGRADE)];
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

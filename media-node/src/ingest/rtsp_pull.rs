@@ -4,6 +4,7 @@
 //! everything, the hub's framing, and saying in a person's words why a camera can't be had.
 
 use super::clock::TrackClock;
+use super::job::shown;
 use super::retry::{Attempt, Failure, Session};
 use super::{Credentials, Job, Reason, Transport};
 use crate::auth::source_policy::{Refused, SourcePolicy};
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info, trace};
 use url::Url;
 use weir_proto::media::codec::{aac, g711, h264, h265};
@@ -29,8 +30,11 @@ use weir_proto::media::{
 
 /// From the first SYN to the answer to PLAY (ipchub contract, section 6).
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
-/// A connected source that sends nothing for this long is taken for dead.
+/// A connected source of which no picture comes for this long is taken for dead; no sound, where it has no
+/// pictures.
 const DATA_PATIENCE: Duration = Duration::from_secs(10);
+/// Parameter sets may come in band, with a keyframe; some cameras send one in 20 s.
+const PARAMETERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Time for the TEARDOWN of the attempt before; some cameras allow one session only.
 const TEARDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,6 +48,70 @@ pub(super) struct RtspPull<'a> {
     pub(super) credentials: Option<&'a Credentials>,
     pub(super) segment: Duration,
     pub(super) sessions: Arc<SessionGroup>,
+}
+
+/// How long a source goes on that sends nothing that can be watched, whatever else it sends: reports of
+/// a dead encoder come for ever.
+struct Patience {
+    /// When it began to play.
+    began: tokio::time::Instant,
+    /// When an access unit came last that counts.
+    seen: Option<tokio::time::Instant>,
+    /// When anything came last.
+    heard: Option<tokio::time::Instant>,
+}
+
+impl Patience {
+    const fn new(began: tokio::time::Instant) -> Self {
+        Self {
+            began,
+            seen: None,
+            heard: None,
+        }
+    }
+
+    fn note(&mut self, now: tokio::time::Instant, seen: bool) {
+        self.heard = Some(now);
+        if seen {
+            self.seen = Some(now);
+        }
+    }
+
+    /// `live`: there are parameter sets for what comes.
+    fn deadline(&self, live: bool) -> tokio::time::Instant {
+        let deadline = self.seen.unwrap_or(self.began) + DATA_PATIENCE;
+        if live {
+            deadline
+        } else {
+            deadline.min(self.began + PARAMETERS_PATIENCE)
+        }
+    }
+
+    /// What to say when the deadline has passed.
+    fn verdict(&self, live: bool) -> (Reason, String) {
+        let deadline = self.deadline(live);
+        let since = |at: Option<tokio::time::Instant>| at.is_some_and(|at| at + DATA_PATIENCE > deadline);
+        let seconds = DATA_PATIENCE.as_secs();
+        if since(self.seen) {
+            let text = format!(
+                "sends pictures without parameter sets, so nobody can decode them: none came within {} s; restart the \
+                 camera, and switch smart or plus variants of its codec off",
+                PARAMETERS_PATIENCE.as_secs()
+            );
+            (Reason::UnsupportedCodec, text)
+        } else if since(self.heard) {
+            let text = format!(
+                "is connected, but sent nothing to watch for {seconds} s; restart the camera, or look whether this \
+                 stream of it is switched on"
+            );
+            (Reason::NoData, text)
+        } else {
+            (
+                Reason::NoData,
+                format!("sent nothing for {seconds} s; check the camera"),
+            )
+        }
+    }
 }
 
 /// What is read of one of the source's streams.
@@ -81,22 +149,19 @@ impl RtspPull<'_> {
         };
         let (mut demuxed, mut inputs) = connected.map_err(|(failure, _)| failure)?;
         let mut publisher = None;
+        let mut patience = Patience::new(tokio::time::Instant::now());
         loop {
-            let item = timeout(DATA_PATIENCE, demuxed.next()).await.map_err(|_| {
-                Failure::new(
-                    Reason::NoData,
-                    format!(
-                        "{} sent nothing for {} s; check the camera",
-                        self.shown(),
-                        DATA_PATIENCE.as_secs()
-                    ),
-                )
+            let deadline = patience.deadline(publisher.is_some());
+            let item = timeout_at(deadline, demuxed.next()).await.map_err(|_| {
+                let (reason, why) = patience.verdict(publisher.is_some());
+                Failure::new(reason, format!("{} {why}", self.shown()))
             })?;
-            self.take(item, &mut inputs, &mut publisher, session)?;
+            let mut seen = self.take(item, &mut inputs, &mut publisher, session)?;
             // Whatever else is at hand goes out in the same round of writes.
             while let Some(item) = demuxed.next().now_or_never() {
-                self.take(item, &mut inputs, &mut publisher, session)?;
+                seen |= self.take(item, &mut inputs, &mut publisher, session)?;
             }
+            patience.note(tokio::time::Instant::now(), seen);
             if let Some(publisher) = &mut publisher {
                 publisher.flush();
                 if !publisher.is_live() {
@@ -129,8 +194,8 @@ impl RtspPull<'_> {
     }
 
     /// The source as people may see it.
-    fn shown(&self) -> &str {
-        self.url.as_str()
+    fn shown(&self) -> Url {
+        shown(self.url)
     }
 
     /// On failure also the RTSP status, if there was one.
@@ -229,14 +294,15 @@ impl RtspPull<'_> {
         Ok((demuxed, inputs))
     }
 
-    /// One item of the source.
+    /// One item of the source. True for an access unit of what its viewers came for: the video, if it
+    /// has any.
     fn take(
         &self,
         item: Option<Result<CodecItem, retina::Error>>,
         inputs: &mut [Option<Input>],
         publisher: &mut Option<Publisher>,
         session: &mut Session<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let item = match item {
             Some(Ok(item)) => item,
             Some(Err(error)) => return Err(self.explain(&error)),
@@ -251,7 +317,7 @@ impl RtspPull<'_> {
             CodecItem::VideoFrame(frame) => {
                 let index = frame.stream_id();
                 let Some(input) = inputs.get_mut(index).and_then(Option::as_mut) else {
-                    return Ok(());
+                    return Ok(false);
                 };
                 if frame.loss() > 0 {
                     metrics::counter!("weir_ingest_lost_packets_total").increment(frame.loss().into());
@@ -263,7 +329,7 @@ impl RtspPull<'_> {
             CodecItem::AudioFrame(frame) => {
                 let index = frame.stream_id();
                 let Some(input) = inputs.get_mut(index).and_then(Option::as_mut) else {
-                    return Ok(());
+                    return Ok(false);
                 };
                 (index, false, input.audio(&frame))
             }
@@ -276,24 +342,24 @@ impl RtspPull<'_> {
                     input.clock.sender_report(ntp, elapsed);
                 }
                 TrackClock::align(inputs.iter_mut().flatten().map(|i| &mut i.clock));
-                return Ok(());
+                return Ok(false);
             }
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
-        if changed || publisher.is_none() {
-            let is_video = inputs[index].as_ref().is_some_and(|i| i.kind == TrackKind::Video);
-            if !self.begin(inputs, publisher, session, is_video || changed) {
-                return Ok(());
-            }
+        let is_video = inputs[index].as_ref().is_some_and(|i| i.kind == TrackKind::Video);
+        let has_video = inputs.iter().flatten().any(|i| i.kind == TrackKind::Video);
+        let seen = unit.is_some() && (is_video || !has_video);
+        if (changed || publisher.is_none()) && !self.begin(inputs, publisher, session, is_video || changed) {
+            return Ok(seen);
         }
         let (Some(publisher), Some(mut unit)) = (publisher, unit) else {
-            return Ok(());
+            return Ok(seen);
         };
         if let Some(track) = inputs[index].as_ref().and_then(|i| i.track) {
             unit.track = track;
             publisher.push(unit);
         }
-        Ok(())
+        Ok(seen)
     }
 
     /// Publishes once all parameters are known, and tells of changes. False: still too early.
@@ -349,17 +415,16 @@ impl RtspPull<'_> {
 
     /// With the port always, as ipchub shows it.
     fn address_shown(&self) -> String {
-        let mut shown = self.url.to_string();
-        if self.url.port().is_none() {
-            let host = self.url.host_str().unwrap_or_default();
-            shown = shown.replacen(host, &format!("{host}:554"), 1);
+        let mut shown = self.shown();
+        if shown.port().is_none() {
+            let _ = shown.set_port(Some(554));
         }
-        shown
+        shown.into()
     }
 
     fn explain(&self, error: &retina::Error) -> Failure {
         let url = self.shown();
-        let text = error.to_string();
+        let text = without_query(error.to_string(), self.url);
         // What follows the first line are addresses and packet positions for a developer.
         debug!(stream = %self.job.path, error = text, "what the RTSP client says");
         let first = text.lines().next().unwrap_or_default();
@@ -507,6 +572,14 @@ impl Input {
     }
 }
 
+/// What the client says may quote the URL.
+fn without_query(text: String, url: &Url) -> String {
+    match url.query() {
+        Some(query) if !query.is_empty() => text.replace(query, "…"),
+        _ => text,
+    }
+}
+
 fn h264_parameters(record: &[u8]) -> Option<CodecParameters> {
     let record = h264::Record::parse(&Bytes::copy_from_slice(record)).ok()?;
     Some(CodecParameters::H264(record.parameters))
@@ -524,4 +597,80 @@ fn sender_report(compound: &retina::rtcp::ReceivedCompoundPacket) -> Option<(u64
         .pkts()
         .find_map(|p| p.as_sender_report().ok().flatten())?;
     Some((report.ntp_timestamp().0, elapsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_people_see_of_a_source_has_no_query() {
+        let url = Url::parse("rtsp://camera/live?user=admin&password=canary-query#x").expect("a URL");
+        let job = Job {
+            path: weir_proto::media::StreamPath::parse("door").expect("a path"),
+            camera: None,
+            source: super::super::Source::Rtsp {
+                url: url.clone(),
+                transport: Transport::Auto,
+                credentials: None,
+            },
+            audio: true,
+            redial: true,
+        };
+        let pull = RtspPull {
+            hub: &Hub::new(),
+            policy: watch::channel(Arc::new(SourcePolicy::standalone())).1,
+            job: &job,
+            url: &url,
+            transport: Transport::Auto,
+            credentials: None,
+            segment: Duration::from_secs(2),
+            sessions: Arc::default(),
+        };
+        assert_eq!(pull.shown().as_str(), "rtsp://camera/live");
+        assert_eq!(pull.address_shown(), "rtsp://camera:554/live");
+        let Err((failure, _)) = pull.dial(([127, 0, 0, 1], 1).into(), false).await else {
+            panic!("nobody is there")
+        };
+        assert!(!failure.message.contains("canary"), "{}", failure.message);
+        let said = format!("can't join {url}: nonsense");
+        assert_eq!(
+            without_query(said, &url),
+            "can't join rtsp://camera/live?…#x: nonsense"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_watched_does_not_keep_a_source_alive() {
+        let start = tokio::time::Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let silent = Patience::new(start);
+        assert_eq!(silent.deadline(false), at(10));
+        assert_eq!(silent.verdict(false).0, Reason::NoData);
+        assert!(silent.verdict(false).1.starts_with("sent nothing for 10 s"));
+        // Pictures, then reports alone.
+        let mut dead = Patience::new(start);
+        dead.note(at(1), true);
+        for second in 2..11 {
+            dead.note(at(second), false);
+            assert_eq!(dead.deadline(true), at(11));
+        }
+        let (reason, text) = dead.verdict(true);
+        assert!(
+            reason == Reason::NoData && text.contains("nothing to watch"),
+            "{text}"
+        );
+        // Pictures that go on, and are decoded or not.
+        let mut pictures = Patience::new(start);
+        for second in 1..30 {
+            pictures.note(at(second), true);
+            assert_eq!(pictures.deadline(true), at(second + 10));
+        }
+        assert_eq!(pictures.deadline(false), at(30));
+        let (reason, text) = pictures.verdict(false);
+        assert!(
+            reason == Reason::UnsupportedCodec && text.contains("parameter sets"),
+            "{text}"
+        );
+    }
 }

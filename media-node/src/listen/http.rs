@@ -5,12 +5,14 @@
 //! For that a handler needs the socket, and must know when the library has written all that it had
 //! to write: [`Connection`] carries both into the request's extensions.
 
+use super::limits::Place;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use bytes::{Buf, BytesMut};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,13 +21,15 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
 /// A client may take this long to send a request's head, and to come with the next request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+/// A client that reads nothing of a response for this long is let go, and with it the response.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// Largest request head, and the library's read buffer.
 const HEAD_BYTES: usize = 32 << 10;
 
@@ -62,15 +66,15 @@ impl Connection {
     }
 }
 
-/// A connection's place among those that may be open at once; given up when dropped.
-pub struct Place(#[expect(dead_code, reason = "only its end matters")] pub(super) OwnedSemaphorePermit);
-
-/// A socket, and bytes that were read from it already.
+/// A socket, and bytes that were read from it already. What the library writes must find room within
+/// [`WRITE_PATIENCE`]; after a handover it writes no more, and the hub has bounds of its own.
 pub struct HttpIo {
     socket: Arc<TcpStream>,
     first: BytesMut,
     place: Place,
     handover: Arc<Mutex<Handover>>,
+    /// While there is no room.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl HttpIo {
@@ -111,27 +115,36 @@ impl AsyncRead for HttpIo {
 
 impl HttpIo {
     fn poll_try(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_write_ready(cx))?;
+        while let Poll::Ready(ready) = self.socket.poll_write_ready(cx) {
+            ready?;
             match write(&self.socket) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.stalled = None;
+                    return Poll::Ready(done);
+                }
             }
         }
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_PATIENCE)));
+        ready!(stalled.as_mut().poll(cx));
+        let text = "the client does not read what it asked for";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
     }
 }
 
 impl AsyncWrite for HttpIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_try(cx, |socket| socket.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -178,6 +191,7 @@ pub(super) async fn serve(
         first,
         place,
         handover,
+        stalled: None,
     });
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let extensions = request.extensions_mut();
@@ -200,5 +214,30 @@ pub(super) async fn serve(
     };
     if let Err(error) = served {
         debug!(%peer, error = &error as &dyn std::error::Error, "the connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// The clock stands still while anything can be written, and jumps once nothing can.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_let_go() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let _client = TcpStream::connect(address).await.expect("a connection");
+        let (socket, peer) = listener.accept().await.expect("a connection");
+        let segment = bytes::Bytes::from(vec![0; 64 << 20]);
+        let router = Router::new().fallback(move || std::future::ready(segment.clone()));
+        let request = BytesMut::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
+        let began = tokio::time::Instant::now();
+        let place = super::super::Limits::new(1, Some(1))
+            .take(peer.ip())
+            .expect("a place");
+        serve(socket, request, peer, place, router, CancellationToken::new()).await;
+        let took = began.elapsed();
+        assert!((WRITE_PATIENCE..2 * WRITE_PATIENCE).contains(&took), "{took:?}");
     }
 }

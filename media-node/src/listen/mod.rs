@@ -2,9 +2,10 @@
 //! port of its own.
 //!
 //! What is spoken on a connection is the business of whoever it is handed to. Here are the bounds
-//! that hold for all: connections at once, and how long a peer may take to say what it wants.
+//! that hold for all: connections at once ([`Limits`]), and how long a peer may take to say what it wants.
 
 mod http;
+mod limits;
 pub mod rtmp;
 pub mod rtsp;
 mod sniff;
@@ -12,19 +13,21 @@ mod socket;
 pub mod web_socket;
 pub mod wsp;
 
-pub use http::{Connection, HttpIo, Place};
+pub use http::{Connection, HttpIo};
+pub use limits::{Limits, Place};
 use sniff::sniff;
 
 use axum::Router;
 use bytes::BytesMut;
 use rtmp::RtmpDoor;
+use socket2::{SockRef, TcpKeepalive};
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +36,13 @@ use weir_proto::http::Protocol;
 
 /// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1).
 const SNIFF_PATIENCE: Duration = Duration::from_secs(15);
+/// A connection without traffic is asked after this long whether its peer is still there,
+const ASK_AFTER: Duration = Duration::from_secs(15);
+/// and again after this, three times in all.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// A peer that takes nothing of what is sent for this long is gone.
+#[cfg(target_os = "linux")]
+const GONE_AFTER: Duration = Duration::from_secs(30);
 /// On shutdown, connections may take this long to end by themselves. What is watched has ended by then,
 /// and who does not take the rest now is not waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -47,18 +57,18 @@ pub struct Offer {
     pub http: Router,
     /// None on a port that takes HTTP alone.
     pub rtsp: Option<RtspHandler>,
+    /// What is still offered when as many connections as allowed are open: probes must be answered, or
+    /// the process is restarted because it is busy. None on a port that nobody probes.
+    pub spare: Option<Router>,
 }
 
-/// Bounds shared by all ports of the process.
-#[derive(Clone)]
-pub struct Limits {
-    connections: Arc<Semaphore>,
-}
-
-impl Limits {
-    pub fn new(most_connections: usize) -> Self {
+impl Offer {
+    /// HTTP alone.
+    pub const fn of(http: Router) -> Self {
         Self {
-            connections: Arc::new(Semaphore::new(most_connections)),
+            http,
+            rtsp: None,
+            spare: None,
         }
     }
 }
@@ -72,8 +82,13 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let ending = stop.clone();
-    let serve = move |socket, peer, place| handle(socket, peer, place, offer.clone(), ending.clone());
-    accept(listener, serve, limits, tasks, stop).await;
+    let has_spare = offer.spare.is_some();
+    let serve = move |socket, peer, place, is_spare| {
+        let spare = offer.spare.clone().filter(|_| is_spare);
+        let offer = spare.map_or_else(|| offer.clone(), Offer::of);
+        handle(socket, peer, place, offer, ending.clone())
+    };
+    accept(listener, serve, has_spare, limits, tasks, stop).await;
 }
 
 /// Serves an RTMP port likewise.
@@ -84,20 +99,22 @@ pub async fn serve_rtmp(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let serve = move |socket, peer, place| {
+    let serve = move |socket, peer, place, _| {
         let door = door.clone();
         async move {
             let _place: Place = place;
             door.serve(socket, peer).await;
         }
     };
-    accept(listener, serve, limits, tasks, stop).await;
+    accept(listener, serve, false, limits, tasks, stop).await;
 }
 
-/// Has each connection served in a task of its own, within the bounds that hold for all.
+/// Has each connection served in a task of its own, within the bounds that hold for all. With
+/// `has_spare`, one beyond the bounds may still have a place that is kept back; `serve` is told so.
 async fn accept<F>(
     listener: TcpListener,
-    serve: impl Fn(TcpStream, SocketAddr, Place) -> F,
+    serve: impl Fn(TcpStream, SocketAddr, Place, bool) -> F,
+    has_spare: bool,
     limits: Limits,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -118,12 +135,14 @@ async fn accept<F>(
                 continue;
             }
         };
-        let Ok(permit) = limits.connections.clone().try_acquire_owned() else {
+        let place = limits.take(peer.ip());
+        let is_spare = place.is_none();
+        let Some(place) = place.or_else(|| limits.take_spare(peer.ip()).filter(|_| has_spare)) else {
             metrics::counter!("weir_connections_refused_total").increment(1);
             debug!(%peer, "refused: as many connections as allowed are open");
             continue;
         };
-        let served = serve(socket, peer, Place(permit));
+        let served = serve(socket, peer, place, is_spare);
         let stop = stop.clone();
         tasks.spawn(async move {
             let over = async {
@@ -138,8 +157,24 @@ async fn accept<F>(
     }
 }
 
+/// A peer whose machine is gone says nothing any more, not even that it leaves: one that plays over UDP
+/// would be sent media for ever. The system asks it, and ends the connection.
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(ASK_AFTER)
+        .with_interval(ASK_AGAIN)
+        .with_retries(3);
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // The same for what was sent and is not acknowledged, or finds no room with the peer.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
+    Ok(())
+}
+
 async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer, stop: CancellationToken) {
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Err(error) = set_options(&socket) {
         debug!(%peer, %error, "the connection was gone at once");
         return;
     }
@@ -167,3 +202,6 @@ async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

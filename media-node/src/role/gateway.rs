@@ -15,7 +15,6 @@ use crate::egress::http::{self, Streams};
 use crate::egress::{Viewing, relay_push};
 use crate::hub::Hub;
 use crate::ingest::{Ingest, Published, Publishing};
-use crate::listen::Limits;
 use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
@@ -87,10 +86,11 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     };
     let (edge, relaying) = Edge::start(world.clone(), hub.clone(), launch, settings, ending.clone());
     hub.set_demand(Arc::new(edge.clone()));
+    let published_here = hub.clone();
     let published: Published = Arc::new(move |stream| {
         let edge = edge.clone();
         let owner = move |path: &StreamPath| edge.owner_of(path).map(|owner| owner.address);
-        relay_push::start(stream.clone(), owner, pushing.clone());
+        relay_push::start(published_here.clone(), stream.clone(), owner, pushing.clone());
     });
 
     let viewing = Viewing {
@@ -149,7 +149,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };
-    let listening = Serving::start(ports, offered, &Limits::new(pod.ports.most_connections));
+    let listening = Serving::start(ports, offered, &pod.ports.limits());
     announce(&ready)?;
     tokio::spawn(async move {
         if world.ready().await {

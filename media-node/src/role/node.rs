@@ -12,7 +12,6 @@ use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::Viewing;
 use crate::hub::Hub;
 use crate::ingest::{Ingest, relay};
-use crate::listen::Limits;
 use crate::{args, telemetry};
 use anyhow::Context;
 use std::sync::Arc;
@@ -60,7 +59,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         rtmp: None,
         http,
     };
-    let listening = Serving::start(ports, offered, &Limits::new(args.ports.most_connections));
+    let listening = Serving::start(ports, offered, &args.ports.limits());
     announce(&ready)?;
 
     let segment = Duration::from_secs(args.media.hls_segment.into());

@@ -1,6 +1,7 @@
 //! The ports of a process.
 
 use crate::args;
+use crate::listen::Limits;
 use anyhow::Context;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -56,6 +57,13 @@ impl Ports {
             rtmp: self.rtmp.local_addr()?.port(),
             webrtc: self.webrtc.local_addr()?.port(),
         })
+    }
+}
+
+impl args::Ports {
+    /// Connections that may be open at once.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::new(self.most_connections, self.most_connections_per_peer)
     }
 }
 

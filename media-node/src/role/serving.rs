@@ -7,6 +7,10 @@ use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::{self, Limits, Offer, RtspHandler};
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -48,8 +52,14 @@ impl Serving {
         let both = Offer {
             http: http.clone(),
             rtsp,
+            spare: None,
         };
-        let alone = Offer { http, rtsp: None };
+        let spare = http.clone().layer(middleware::from_fn(probes_alone));
+        let alone = Offer {
+            http,
+            rtsp: None,
+            spare: Some(spare),
+        };
         for (listener, offer) in [(ports.rtsp, both), (ports.http, alone)] {
             tasks.spawn(listen::serve(
                 listener,
@@ -86,6 +96,21 @@ impl Serving {
             warn!(open = self.tasks.len(), "connections are cut");
         }
     }
+}
+
+/// Answers probes, and turns all else away. Either way the connection ends, so that it is free for the
+/// next probe.
+async fn probes_alone(request: Request, next: Next) -> Response {
+    let mut response = if matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+        next.run(request).await
+    } else {
+        metrics::counter!("weir_connections_refused_total").increment(1);
+        let text = "As many connections as allowed are open; try again later\n";
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    };
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// Holds a port that every role has, for one that serves nothing there.

@@ -18,7 +18,6 @@ use crate::egress::multicast::Multicast;
 use crate::egress::{Viewing, http};
 use crate::hub::Hub;
 use crate::ingest::{Ingest, Publishing};
-use crate::listen::Limits;
 use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
@@ -154,7 +153,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
     };
-    let listening = Serving::start(ports, offered, &Limits::new(args.ports.most_connections));
+    let listening = Serving::start(ports, offered, &args.ports.limits());
     serving.pass();
     let link = if args.anonymous_view {
         None

@@ -128,7 +128,7 @@ pub struct Refusal {
 const POOL_NAME_MAX: usize = 40;
 
 /// Schemes of URLs that nodes can pull.
-const ROUTE_SCHEMES: [&str; 3] = ["rtsp", "rtsps", "rtmp"];
+const ROUTE_SCHEMES: [&str; 2] = ["rtsp", "rtmp"];
 
 /// What is to be done in that world.
 pub fn plan(world: &Snapshot, limits: &Limits) -> Plan {
@@ -226,8 +226,7 @@ fn routes(world: &Snapshot) -> BTreeMap<String, Verdict> {
         if !ROUTE_SCHEMES.contains(&route.scheme.as_str()) {
             return Verdict::Refuse(Refusal {
                 reason: reason::UNSUPPORTED_SCHEME,
-                message: "streams of this scheme cannot be pulled: write an rtsp://, rtsps:// or rtmp:// URL"
-                    .into(),
+                message: "streams of this scheme cannot be pulled: write an rtsp:// or rtmp:// URL".into(),
             });
         }
         Verdict::Accept

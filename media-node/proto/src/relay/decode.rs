@@ -140,6 +140,7 @@ fn end(mut reader: Reader) -> Result<Message, Error> {
         0 => EndReason::Ended,
         1 => EndReason::Moved,
         2 => EndReason::TooSlow,
+        3 => EndReason::Replaced,
         code => EndReason::Other(code),
     }))
 }

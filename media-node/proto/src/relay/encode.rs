@@ -21,6 +21,7 @@ impl Message {
                     EndReason::Ended => 0,
                     EndReason::Moved => 1,
                     EndReason::TooSlow => 2,
+                    EndReason::Replaced => 3,
                     EndReason::Other(code) => *code,
                 });
             }),

@@ -78,6 +78,7 @@ fn messages() -> Vec<Message> {
         Message::End(EndReason::Ended),
         Message::End(EndReason::Moved),
         Message::End(EndReason::TooSlow),
+        Message::End(EndReason::Replaced),
         Message::End(EndReason::Other(77)),
     ]
 }

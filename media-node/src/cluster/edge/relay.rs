@@ -3,6 +3,7 @@
 use super::{EdgeSettings, Map, Owner, RANKS, Shared};
 use crate::cluster::work::{News, Work, WorkId};
 use crate::hub::Hub;
+use crate::ingest::relay::is_published_here;
 use crate::ingest::{Job, Launch, Reason, Source, State};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(super) struct Relays {
 /// What is to become of a relay.
 enum Fate {
     Stays,
-    /// Nobody needs it, or nobody has it.
+    /// Nobody needs it, nobody has it, or it is published here.
     Goes,
 }
 
@@ -153,6 +154,10 @@ impl Relays {
     }
 
     fn decide(&mut self, path: &StreamPath, relay: &mut Relay, now: Instant) -> Fate {
+        if is_published_here(&self.hub, path) {
+            debug!(stream = %path, "a relay makes way for a publisher");
+            return Fate::Goes;
+        }
         let shared = self.shared.clone();
         let map = shared.map.read();
         let wanted = map.owner(path, relay.rank);
@@ -316,6 +321,9 @@ impl Relays {
         match place {
             // An owner that doesn't know its camera yet will in a moment.
             Some(place) if unknown && place.reported => return false,
+            None if unknown && self.shared.map.read().has_new_route(path, now) => {
+                relay.retry_at = Some(now + RETRY);
+            }
             None if unknown => {
                 relay.rank += 1;
                 let others = self.shared.map.read().owner(path, relay.rank).is_some();

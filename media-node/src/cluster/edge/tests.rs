@@ -1,5 +1,6 @@
 use super::*;
-use crate::cluster::fixtures::{Launcher, MadeUp, Started, pass, path};
+use crate::cluster::fixtures::{Launcher, MadeUp, Started, pass, path, tracks};
+use crate::hub::{Provenance, Segmentation};
 use crate::ingest::{Reason, Source};
 use serde_json::json;
 
@@ -310,4 +311,54 @@ async fn disabled_cameras_are_not_asked_for_and_the_end_ends_all() {
         .expect("in time")
         .expect("without panic");
     assert!(f.launcher.running().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_makes_way_for_a_publisher_at_the_same_gateway() {
+    let f = Fixture::new();
+    pass(0.5).await;
+    let _viewer = f.watch("gate").await;
+    let relay = f.launcher.last();
+    let from = Provenance {
+        protocol: "rtsp-push",
+        address: String::new(),
+        session: 2,
+    };
+    let own = Segmentation::Own(Duration::from_secs(2));
+    let publisher = f.hub.publish(&path("gate"), tracks(), from, own);
+    // As the ingest does, once it has seen that its stream was replaced.
+    relay.fail(Reason::Ended);
+    pass(30.0).await;
+    assert!(publisher.is_live());
+    assert_eq!(f.launcher.count(), 1);
+    assert!(f.ask("gate").await.expect("answered"));
+    // When it has left, the stream may come from elsewhere again.
+    drop(publisher);
+    drop(f.watch("gate").await);
+    assert_eq!(f.launcher.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_not_heard_of_a_route_yet_is_asked_again() {
+    let f = Fixture::new();
+    pass(0.5).await;
+    f.world.route("r", "/hr/", "rtsp://h/", false);
+    pass(0.2).await;
+    let waiting = f.ask("hr/door");
+    pass(0.3).await;
+    let owner = f.to();
+    f.launcher.last().fail(Reason::NotFound);
+    pass(1.2).await;
+    assert_eq!((f.launcher.count(), f.to()), (2, owner));
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    // Later, a node that says so has tried.
+    pass(6.0).await;
+    let waiting = f.ask("hr/absent");
+    for _ in 0..4 {
+        pass(0.3).await;
+        f.launcher.last().fail(Reason::NotFound);
+    }
+    assert!(!waiting.await.expect("answered"));
+    assert_eq!(f.launcher.count(), 4, "two nodes were asked once each");
 }

@@ -31,7 +31,7 @@ fn what_can_be_run() {
         (url.as_str(), *transport),
         ("rtsp://10.1.2.3/main?x=1", Transport::Udp)
     );
-    assert_eq!(shown(&rtsp.source), "rtsp://10.1.2.3/main");
+    assert_eq!(rtsp.source.shown(), "rtsp://10.1.2.3/main");
     assert_eq!(
         job(&json!({"source": {"rtsp": {"url": "rtsp://h/"}}}))
             .path
@@ -39,7 +39,7 @@ fn what_can_be_run() {
         "front"
     );
     let rtmp = job(&json!({"source": {"rtmp": {"url": "rtmp://h/live/Main?key=canary-key"}}}));
-    assert_eq!(shown(&rtmp.source), "rtmp://h/live/Main");
+    assert_eq!(rtmp.source.shown(), "rtmp://h/live/Main");
     assert!(rtmp.redial && !format!("{rtmp:?}").contains("canary"));
     assert_eq!(rtmp.source.peer().as_deref(), Some("h:1935"));
     assert!(matches!(
@@ -115,6 +115,11 @@ fn what_cant_is_said_with_what_to_do() {
             json!({"source": {"rtsp": {"url": "http://h/"}}}),
             reason::INVALID_SPEC,
             "rtsp://",
+        ),
+        (
+            json!({"source": {"rtsp": {"url": "rtsps://h/"}}}),
+            reason::UNSUPPORTED_SCHEME,
+            "not supported",
         ),
         (
             json!({"source": {"rtsp": {"url": "rtsp:///x"}}}),

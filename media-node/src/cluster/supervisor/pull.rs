@@ -83,7 +83,7 @@ impl Pulls {
                 info!(
                     stream = %path,
                     route = pull.matched.route.metadata.name,
-                    from = job_of::shown(&job.source),
+                    from = job.source.shown(),
                     "a route starts a stream"
                 );
                 pull.work = Some(c.start(job));

@@ -1,6 +1,5 @@
 use super::*;
 use crate::cluster::fixtures::{Launcher, MadeUp, Vault, pass, path};
-use crate::cluster::job_of;
 use crate::cluster::report::tests::Pad;
 use crate::ingest::{Reason, Source, State};
 use serde_json::{Value, json};
@@ -444,7 +443,7 @@ async fn a_route_pulls_on_demand_and_ends_when_idle() {
     assert_eq!(f.launcher.count(), 1);
     let job = f.launcher.last();
     assert!(!job.job.redial);
-    assert_eq!(job_of::shown(&job.job.source), "rtsp://h:8540/video/door");
+    assert_eq!(job.job.source.shown(), "rtsp://h:8540/video/door");
     job.live();
     for viewer in waiting {
         assert!(viewer.await.expect("answered"));
