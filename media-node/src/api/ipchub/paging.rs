@@ -44,6 +44,15 @@ impl Wanted {
         Ok(Self { size, after })
     }
 
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Also the token of an empty page, in lists that echo it.
+    pub(super) fn after(&self) -> &str {
+        &self.after
+    }
+
     /// Cuts the page out of all items, which are sorted by the bytes of their keys.
     pub(super) fn cut<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         items.sort_by_cached_key(&key);

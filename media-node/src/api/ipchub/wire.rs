@@ -24,6 +24,21 @@ pub(super) struct Server<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct UserList {
+    pub(super) total: u64,
+    pub(super) next_page_token: String,
+    pub(super) users: Vec<User>,
+}
+
+#[derive(Serialize)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) admin: bool,
+    pub(super) push: String,
+    pub(super) pull: String,
+}
+
+#[derive(Serialize)]
 pub(super) struct StreamList {
     pub(super) total: usize,
     pub(super) next_page_token: String,
@@ -101,6 +116,11 @@ fn number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S:
         Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => serializer.serialize_i64(*whole as i64),
         value => value.serialize(serializer),
     }
+}
+
+/// Success without content: no body, and no type of one.
+pub(super) fn nothing() -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], ()).into_response()
 }
 
 /// Indented with tabs, and called plain text, as the documented server does.
