@@ -21,6 +21,7 @@ pub use weir::cameras::{Camera, CameraDirectory, CameraTrack};
 pub use weir::endpoints::Endpoints;
 
 use crate::auth::Auth;
+use crate::cluster::resource::{Secrets, Specs};
 use axum::Router;
 use std::sync::Arc;
 
@@ -33,6 +34,9 @@ pub struct Api {
     pub auth: Arc<Auth>,
     pub streams: Arc<dyn StreamDirectory>,
     pub cameras: Arc<dyn CameraDirectory>,
+    /// Where what users want is written.
+    pub specs: Arc<dyn Specs>,
+    pub secrets: Arc<dyn Secrets>,
     pub readiness: Arc<Readiness>,
     pub metrics: MetricsText,
     pub endpoints: Endpoints,

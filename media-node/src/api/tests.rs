@@ -1,5 +1,6 @@
 //! The APIs as a client sees them, with accounts in a SQLite file and made-up streams and cameras.
 
+mod routes;
 mod users;
 
 use super::{
@@ -7,6 +8,8 @@ use super::{
     FrameRate, Readiness, Server, Stream, StreamDirectory, Video, clean_paths, router,
 };
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
+use crate::cluster::folder::Folder;
+use crate::cluster::resource::{Secrets, Specs};
 use crate::store::sql::accounts::User;
 use crate::store::sql::{Database, Location};
 use async_trait::async_trait;
@@ -59,6 +62,8 @@ struct World {
     folder: TempDir,
     store: Database,
     auth: Arc<Auth>,
+    manifests: Folder,
+    resources: crate::cluster::resource::World,
     readiness: Arc<Readiness>,
     router: Router,
 }
@@ -91,6 +96,19 @@ impl Reply {
 }
 
 async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: bool) -> World {
+    let on_folder = |folder: Folder| -> (Arc<dyn Specs>, Arc<dyn Secrets>) {
+        (Arc::new(folder.clone()), Arc::new(folder))
+    };
+    world_on(streams, cameras, anonymous_view, on_folder).await
+}
+
+/// `resources_on` makes the ways to write and read resources of a folder of manifests.
+async fn world_on(
+    streams: Vec<Stream>,
+    cameras: Vec<Camera>,
+    anonymous_view: bool,
+    resources_on: impl FnOnce(Folder) -> (Arc<dyn Specs>, Arc<dyn Secrets>),
+) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Database::open(&Location::Sqlite(folder.path().join("weir.db")))
         .await
@@ -122,10 +140,16 @@ async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: 
     store.save_user(&guard).await.unwrap();
     let readiness = Readiness::new();
     let directory = Arc::new(MadeUp { streams, cameras });
+    let dir = folder.path().join("manifests");
+    std::fs::create_dir(&dir).unwrap();
+    let (resources, manifests) = Folder::open(dir).await.unwrap();
+    let (specs, secrets) = resources_on(manifests.clone());
     let router = router(Api {
         auth: auth.clone(),
         streams: directory.clone(),
         cameras: directory,
+        specs,
+        secrets,
         readiness: readiness.clone(),
         metrics: Arc::new(|| "weir_up 1\n".into()),
         endpoints: Endpoints {
@@ -139,6 +163,8 @@ async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: 
         folder,
         store,
         auth,
+        manifests,
+        resources,
         readiness,
         router: clean_paths(router),
     }
@@ -360,6 +386,9 @@ async fn who_may_call_what() {
         ("POST", "/api/v1/streams", 404, 403),
         ("GET", "/api/v1/users", 200, 403),
         ("PUT", "/api/v1/users", 404, 403),
+        ("GET", "/api/v1/routes", 200, 403),
+        ("DELETE", "/api/v1/routes", 404, 403),
+        ("POST", "/api/v1/routes/x", 404, 403),
         ("HEAD", "/api/v1/streams", 404, 403),
         ("GET", "/api/v1/nothing", 404, 403),
         ("PUT", "/api/v1/login", 404, 404),

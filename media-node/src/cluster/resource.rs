@@ -230,7 +230,7 @@ pub struct Notice {
     pub note: String,
 }
 
-/// Writes to resources. Implementations take care of deadlines; callers of retries.
+/// Says in resources how things are. Implementations take care of deadlines; callers of retries.
 #[async_trait]
 pub trait ResourceWriter: Send + Sync {
     /// Makes `status` all that the media nodes say of the object's status. With a resource version
@@ -244,11 +244,22 @@ pub trait ResourceWriter: Send + Sync {
 
     /// Says what happened to an object. Best effort.
     async fn notify(&self, target: &Target, notice: &Notice) -> Result<(), WriteError>;
+}
 
-    /// Makes an object, or changes the fields that `manifest` has: an API call that changes what
-    /// the user wants. `manifest` has `apiVersion`, `kind`, `metadata.name`, and for all but the
-    /// own namespace `metadata.namespace`.
-    async fn apply(&self, manifest: &Value) -> Result<(), WriteError>;
+/// Writes what users want, for API calls. It reads past the stores of a [`World`], so that whoever
+/// asks after a write finds it, also at another gateway. Implementations take care of deadlines.
+#[async_trait]
+pub trait Specs: Send + Sync {
+    /// All Routes as they are now, in any order; those that are being deleted too.
+    async fn routes(&self) -> Result<Vec<Route>, WriteError>;
+
+    /// Makes an object. `manifest` has `apiVersion`, `kind`, `metadata.name`, and for all but the
+    /// own namespace `metadata.namespace`. [`WriteError::Conflict`] when there is one of that name.
+    async fn create(&self, manifest: &Value) -> Result<Target, WriteError>;
+
+    /// Changes an object: `patch` is a JSON merge patch (RFC 7396), so that null takes a field away.
+    /// [`WriteError::Conflict`] when the object has changed since that resource version.
+    async fn change(&self, target: &Target, resource_version: &str, patch: &Value) -> Result<(), WriteError>;
 
     /// Deletes an object. False if there was none.
     async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, WriteError>;
@@ -270,6 +281,17 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// The message with its causes.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+
     /// For the metric label.
     pub const fn category(&self) -> &'static str {
         match self {

@@ -55,9 +55,9 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let ending = CancellationToken::new();
     let Pod {
         world,
+        cluster,
         settings,
         mut feeds,
-        ..
     } = Pod::open(pod, &ending).await?;
     let secret = settings.relay.secret().clone();
     let pushing = secret.clone();
@@ -105,6 +105,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         auth,
         streams: directory.clone(),
         cameras: directory,
+        specs: Arc::new(cluster.clone()),
+        secrets: Arc::new(cluster),
         readiness,
         metrics: Arc::new(move || metrics.render()),
         endpoints: Endpoints {

@@ -91,7 +91,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let settings = supervisor::Settings::new("standalone", true, &media);
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor));
-    let following = tokio::spawn(folder.run(ending.clone()));
+    let following = tokio::spawn(folder.clone().run(ending.clone()));
     tokio::spawn(follow_policy(world.clone(), policy, ending.clone()));
     let sweeper = auth.clone();
     let sweep_end = ending.clone();
@@ -113,6 +113,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         auth: auth.clone(),
         streams: directory.clone(),
         cameras: directory,
+        specs: Arc::new(folder.clone()),
+        secrets: Arc::new(folder),
         readiness,
         metrics: Arc::new(move || metrics.render()),
         endpoints: Endpoints {

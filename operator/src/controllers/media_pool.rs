@@ -17,7 +17,7 @@ use weir_crds::{
     media_pool::NodeStatus,
 };
 
-use super::{Context, Rest, World, is_news, named_secrets};
+use super::{Context, Rest, World, camera_secrets, is_news, route_secrets};
 use crate::{
     apply::{self, request},
     error::{Category, Error},
@@ -79,12 +79,14 @@ pub(super) async fn reconcile(
                     ..Applied::default()
                 };
             }
-            let secrets = named_secrets(objects);
+            let route_secrets = route_secrets(objects);
+            let secrets = &camera_secrets(objects) | &route_secrets;
             let built = resources::build(&Input {
                 pool,
                 settings: &context.settings,
                 nodes: serving.replicas,
                 secrets: &secrets,
+                route_secrets: &route_secrets,
             });
             apply_objects(context, pool, objects, &built, world, rest).await;
             if world.pool.failure.is_none() {
@@ -298,6 +300,7 @@ fn summary(
         settings: &context.settings,
         nodes: serving.replicas,
         secrets: &BTreeSet::new(),
+        route_secrets: &BTreeSet::new(),
     };
     let exist = objects
         .pods

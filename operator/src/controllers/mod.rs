@@ -221,11 +221,16 @@ async fn write_conditions<K: Plain>(
     }
 }
 
-/// Secrets that Cameras and Routes of the namespace name.
-fn named_secrets(objects: &Objects) -> BTreeSet<String> {
-    let cameras = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
-    let routes = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
-    cameras.chain(routes).map(|s| s.secret_name.clone()).collect()
+/// Secrets that Cameras of the namespace name.
+fn camera_secrets(objects: &Objects) -> BTreeSet<String> {
+    let named = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
+    named.map(|s| s.secret_name.clone()).collect()
+}
+
+/// Secrets that Routes of the namespace name.
+fn route_secrets(objects: &Objects) -> BTreeSet<String> {
+    let named = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
+    named.map(|s| s.secret_name.clone()).collect()
 }
 
 /// Whether an error belongs into a condition rather than being tried again silently.

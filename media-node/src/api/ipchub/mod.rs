@@ -6,6 +6,8 @@
 mod body;
 mod login;
 mod paging;
+mod route_url;
+mod routes;
 pub(super) mod server;
 pub(super) mod streams;
 mod users;
@@ -69,6 +71,10 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Error> {
         (&Method::GET, "users", Some(name)) => users::one(api, name).await,
         (&Method::DELETE, "users", Some(name)) => users::delete(api, name).await,
         (&Method::POST, "users", None) => users::save(api, uri, &request::body(body).await?).await,
+        (&Method::GET, "routes", None) => routes::list(api, uri).await,
+        (&Method::GET, "routes", Some(pattern)) => routes::one(api, pattern).await,
+        (&Method::DELETE, "routes", Some(pattern)) => routes::delete(api, pattern).await,
+        (&Method::POST, "routes", None) => routes::save(api, &request::body(body).await?).await,
         (&Method::GET, "streams", None) => streams::list(api, uri).await,
         (&Method::GET, "streams", Some(path)) => streams::one(api, path, uri).await,
         _ => Err(Error::NotFound),

@@ -39,6 +39,21 @@ pub(super) struct User {
 }
 
 #[derive(Serialize)]
+pub(super) struct RouteList {
+    pub(super) total: usize,
+    pub(super) next_page_token: String,
+    pub(super) routes: Vec<Route>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Route {
+    pub(super) pattern: String,
+    /// With its credentials.
+    pub(super) url: String,
+    pub(super) keepalive: bool,
+}
+
+#[derive(Serialize)]
 pub(super) struct StreamList {
     pub(super) total: usize,
     pub(super) next_page_token: String,
