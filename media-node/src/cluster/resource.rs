@@ -38,6 +38,11 @@ impl World {
         news
     }
 
+    /// A number that is another one whenever a store may have changed.
+    pub fn version(&self) -> u64 {
+        *self.news.borrow()
+    }
+
     /// Waits until every store has been filled once. False if a feed ended before that.
     pub async fn ready(&self) -> bool {
         // A store's own wait wakes one of those who wait, so each look here is a look and no more.
