@@ -2,6 +2,7 @@
 
 use crate::auth::{Action, Auth, Caller, Denied};
 use crate::hub::{Hub, Seat, SeatHandle, Stream};
+use crate::telemetry::sessions;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Counted {
     protocol: &'static str,
     seat: Option<SeatHandle>,
     span: Span,
+    /// Protocols whose sessions are counted with their viewers.
+    _open: Option<sessions::Open>,
 }
 
 impl Counted {
@@ -55,6 +58,7 @@ impl Counted {
             protocol,
             seat: None,
             span: Span::current(),
+            _open: matches!(protocol, "http-flv" | "ws-flv").then(|| sessions::FLV.open()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::auth::{Action, Caller, Denied, digest};
 use crate::egress::Viewing;
 use crate::egress::rtsp::{Transports, UdpPorts};
 use crate::ingest::rtsp_publish::Publishing;
+use crate::telemetry::sessions;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
@@ -89,6 +90,7 @@ enum Step {
 impl RtspDoor {
     /// Serves one connection to its end; `first` has been read from it already.
     pub async fn serve(self, socket: TcpStream, first: BytesMut, peer: SocketAddr) {
+        let _open = sessions::RTSP.open();
         let span = info_span!("rtsp", %peer, stream = tracing::field::Empty);
         let anonymous = self.viewing.auth.anonymous_view();
         // A challenge in every response, as the contract has it, also where viewing is free:
