@@ -207,6 +207,19 @@ async fn gateways_that_start_at_once_share_what_they_know() -> Result<()> {
         "{page:?}"
     );
 
+    // Gateways that start at once get different numbers.
+    let mut claims = tokio::task::JoinSet::new();
+    for n in 0..6 {
+        let store = store.clone();
+        claims.spawn(async move { store.claim_ordinal(&format!("gateway-{n}"), secs(60)).await });
+    }
+    let mut ordinals = Vec::new();
+    while let Some(claimed) = claims.join_next().await {
+        ordinals.push(claimed??.context("an ordinal")?);
+    }
+    ordinals.sort_unstable();
+    ensure!(ordinals == [0, 1, 2, 3, 4, 5], "{ordinals:?}");
+
     // Expiry and the sweep go by the database's clock.
     let over = one.issue_view_token("guard", secs(0)).await?.context("a token")?;
     let caller = two.caller_by_token(Some(over.reveal())).await;

@@ -57,8 +57,10 @@ pub enum Call {
     Browse,
     /// Reads facts that any login may know.
     Read,
-    /// All else.
+    /// All else that accounts may do.
     Administer,
+    /// What pods of a pool tell and do for one another.
+    Pool,
 }
 
 /// Why something may not be done.
@@ -149,12 +151,13 @@ impl Auth {
             Caller::Throttled(wait) => return Err(Denied::Throttled(*wait)),
             Caller::Unverifiable => return Err(Denied::Unavailable),
             // A relay serves viewers whom a gateway has asked about already.
-            Caller::Relay => matches!(action, Action::Subscribe(_)),
+            Caller::Relay => matches!(action, Action::Subscribe(_) | Action::Call(Call::Pool)),
             Caller::Account(account) => match action {
                 Action::Subscribe(path) => account.pull().allow(path),
                 Action::Publish(path) => account.push().allow(path),
                 Action::Call(Call::Browse | Call::Read) => true,
                 Action::Call(Call::Administer) => account.is_admin(),
+                Action::Call(Call::Pool) => false,
             },
             Caller::Viewer(account) => match action {
                 Action::Subscribe(path) => account.pull().allow(path),

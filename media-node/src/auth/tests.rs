@@ -87,9 +87,10 @@ fn decisions() {
         Action::Call(Call::Browse),
         Action::Call(Call::Read),
         Action::Call(Call::Administer),
+        Action::Call(Call::Pool),
     ];
     let wait = Duration::from_secs(3);
-    let no = |reason| [Err(reason); 7];
+    let no = |reason| [Err(reason); 8];
     let mine = account(false, "/yard", "/gate/*");
     let rows = [
         (Caller::Anonymous, no(Unidentified)),
@@ -99,6 +100,7 @@ fn decisions() {
         (Caller::Relay, {
             let mut row = no(Forbidden);
             row[..2].fill(Ok(()));
+            row[7] = Ok(());
             row
         }),
         (
@@ -110,6 +112,7 @@ fn decisions() {
                 Ok(()),
                 Ok(()),
                 Ok(()),
+                Err(Forbidden),
                 Err(Forbidden),
             ],
         ),
@@ -123,9 +126,14 @@ fn decisions() {
                 Ok(()),
                 Ok(()),
                 Ok(()),
+                Err(Forbidden),
             ],
         ),
-        (Caller::Account(account(true, "*", "*")), [Ok(()); 7]),
+        (Caller::Account(account(true, "*", "*")), {
+            let mut row = [Ok(()); 8];
+            row[7] = Err(Forbidden);
+            row
+        }),
         (
             Caller::Viewer(account(true, "*", "/gate/*")),
             [
@@ -134,6 +142,7 @@ fn decisions() {
                 Err(Forbidden),
                 Err(Forbidden),
                 Ok(()),
+                Err(Forbidden),
                 Err(Forbidden),
                 Err(Forbidden),
             ],
@@ -147,6 +156,7 @@ fn decisions() {
                 Err(Forbidden),
                 Ok(()),
                 Ok(()),
+                Err(Forbidden),
                 Err(Forbidden),
             ],
         ),

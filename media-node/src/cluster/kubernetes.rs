@@ -54,10 +54,12 @@ pub fn feed(client: &Client, me: &Identity, stop: &CancellationToken) -> (World,
         routes,
         pools,
         pods,
+        gateways,
         news,
     } = writers;
     let all = Config::default().timeout(WATCH_SECONDS);
     let nodes = all.clone().labels(&me.node_selector());
+    let others = all.clone().labels(&me.gateway_selector());
     let mut tasks = JoinSet::new();
     let namespace = me.namespace.as_str();
     tasks.spawn(follow(
@@ -85,6 +87,13 @@ pub fn feed(client: &Client, me: &Identity, stop: &CancellationToken) -> (World,
         Api::namespaced(client.clone(), namespace),
         nodes,
         pods,
+        news.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(follow(
+        Api::namespaced(client.clone(), namespace),
+        others,
+        gateways,
         news,
         stop.clone(),
     ));

@@ -27,6 +27,8 @@ pub struct World {
     pub pools: Store<MediaPool>,
     /// The pool's node pods; always empty without a cluster.
     pub pods: Store<Pod>,
+    /// The pool's gateway pods, likewise.
+    pub gateways: Store<Pod>,
     news: watch::Receiver<u64>,
 }
 
@@ -54,6 +56,7 @@ impl World {
                 self.routes.wait_until_ready().now_or_never(),
                 self.pools.wait_until_ready().now_or_never(),
                 self.pods.wait_until_ready().now_or_never(),
+                self.gateways.wait_until_ready().now_or_never(),
             ];
             if looks.iter().all(|look| matches!(look, Some(Ok(())))) {
                 return true;
@@ -92,6 +95,7 @@ pub(super) struct Writers {
     pub(super) routes: Writer<Route>,
     pub(super) pools: Writer<MediaPool>,
     pub(super) pods: Writer<Pod>,
+    pub(super) gateways: Writer<Pod>,
     pub(super) news: News,
 }
 
@@ -103,6 +107,7 @@ impl Writers {
             routes: Writer::default(),
             pools: Writer::default(),
             pods: Writer::default(),
+            gateways: Writer::default(),
             news: News::new(sender),
         };
         let world = World {
@@ -110,6 +115,7 @@ impl Writers {
             routes: writers.routes.as_reader(),
             pools: writers.pools.as_reader(),
             pods: writers.pods.as_reader(),
+            gateways: writers.gateways.as_reader(),
             news: receiver,
         };
         (world, writers)
@@ -133,6 +139,7 @@ impl Writers {
         fill(&mut self.routes);
         fill(&mut self.pools);
         fill(&mut self.pods);
+        fill(&mut self.gateways);
         self.news.tell();
     }
 }

@@ -85,10 +85,3 @@ fn service_network() -> Option<String> {
         .ok()
         .map(|network| network.trunc().to_string())
 }
-
-/// The number at the end of a pod's name: 1 of `media-node-1`; 0 where there is none.
-pub(super) fn ordinal(name: &str) -> u8 {
-    name.rsplit_once('-')
-        .and_then(|(_, number)| number.parse().ok())
-        .unwrap_or(0)
-}

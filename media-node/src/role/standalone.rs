@@ -2,10 +2,11 @@
 
 use super::directory::Directory;
 use super::limits;
+use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
 use super::serving::{Offered, Serving};
 use super::{demo, shutdown};
-use crate::api::{Api, Endpoints, Readiness, Server};
+use crate::api::{Api, Endpoints, Pool, Readiness, Server};
 use crate::args;
 use crate::auth::source_policy::SourcePolicy;
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
@@ -107,11 +108,11 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let directory = Arc::new(Directory {
         hub: hub.clone(),
         world,
-        ordinal: 0,
+        ordinal: Ordinal::default(),
     });
     let api = Api {
         auth: auth.clone(),
-        streams: directory.clone(),
+        streams: Pool::new(directory.clone(), None),
         cameras: directory,
         specs: Arc::new(folder.clone()),
         secrets: Arc::new(folder),

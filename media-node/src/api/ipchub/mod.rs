@@ -8,8 +8,9 @@ mod login;
 mod paging;
 mod route_url;
 mod routes;
+mod runtime;
 pub(super) mod server;
-pub(super) mod streams;
+mod streams;
 mod users;
 mod wire;
 
@@ -67,6 +68,7 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Error> {
             login::refresh(api, request::parameter(uri, "token").as_deref()).await
         }
         (&Method::GET, "server", None) => Ok(server::tell(&api.server)),
+        (&Method::GET, "runtime", None) => Ok(runtime::tell(api, uri).await),
         (&Method::GET, "users", None) => users::list(api, uri).await,
         (&Method::GET, "users", Some(name)) => users::one(api, name).await,
         (&Method::DELETE, "users", Some(name)) => users::delete(api, name).await,
@@ -77,6 +79,7 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Error> {
         (&Method::POST, "routes", None) => routes::save(api, &request::body(body).await?).await,
         (&Method::GET, "streams", None) => streams::list(api, uri).await,
         (&Method::GET, "streams", Some(path)) => streams::one(api, path, uri).await,
+        (&Method::DELETE, "streams", Some(path)) => streams::delete(api, path, uri).await,
         _ => Err(Error::NotFound),
     }
 }

@@ -1,7 +1,9 @@
 //! `GET /api/v1/server`: who answers.
 
+use super::super::process::Process;
 use super::wire;
 use axum::response::Response;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use weir_crds::jiff;
 
@@ -15,6 +17,7 @@ pub struct Server {
     started: SystemTime,
     /// The same on a clock that nobody sets.
     since: Instant,
+    pub(super) process: Arc<Process>,
 }
 
 impl Server {
@@ -26,6 +29,7 @@ impl Server {
             version: concat!("V", env!("CARGO_PKG_VERSION")).into(),
             started: SystemTime::now(),
             since: Instant::now(),
+            process: Arc::new(Process::new()),
         }
     }
 }

@@ -24,6 +24,95 @@ pub(super) struct Server<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct Runtime {
+    pub(super) on: String,
+    pub(super) proc: Proc,
+    pub(super) streams: StreamCount,
+    pub(super) rtsp: SessionCount,
+    pub(super) flv: SessionCount,
+    pub(super) wsp: SessionCount,
+    pub(super) rtmp: SessionCount,
+    /// Only when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extra: Option<Extra>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Proc {
+    /// Percent of one core.
+    pub(super) cpu: f64,
+    /// Resident memory, KiB.
+    #[serde(rename = "priv")]
+    pub(super) private: u64,
+    /// KiB.
+    pub(super) virt: u64,
+    /// Seconds.
+    pub(super) uptime: u64,
+}
+
+/// Both names of each count: the documents' table has the one, their example the other.
+#[derive(Serialize)]
+pub(super) struct StreamCount {
+    pub(super) sources: usize,
+    pub(super) consumers: usize,
+    pub(super) sc: usize,
+    pub(super) cc: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct SessionCount {
+    /// Since the start.
+    pub(super) total: u64,
+    /// Open now.
+    pub(super) active: u64,
+}
+
+/// KiB, save for counts.
+#[derive(Default, Serialize)]
+pub(super) struct Extra {
+    pub(super) heap: Heap,
+    pub(super) mcache: Memory,
+    pub(super) mspan: Memory,
+    pub(super) stack: Memory,
+    pub(super) gc: Collector,
+    pub(super) go: Go,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Heap {
+    pub(super) inuse: u64,
+    pub(super) sys: u64,
+    pub(super) alloc: u64,
+    pub(super) idle: u64,
+    pub(super) released: u64,
+    /// A count.
+    pub(super) objects: u64,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Memory {
+    pub(super) inuse: u64,
+    pub(super) sys: u64,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Collector {
+    /// Fraction of all cores, 0 to 1.
+    pub(super) cpu: f64,
+    pub(super) sys: u64,
+}
+
+#[derive(Default, Serialize)]
+pub(super) struct Go {
+    /// Tasks.
+    pub(super) count: usize,
+    /// Processors.
+    pub(super) procs: usize,
+    pub(super) sys: u64,
+    pub(super) alloc: u64,
+}
+
+#[derive(Serialize)]
 pub(super) struct UserList {
     pub(super) total: u64,
     pub(super) next_page_token: String,

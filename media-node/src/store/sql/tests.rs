@@ -268,3 +268,27 @@ async fn the_revision_grows_with_whatever_takes_something_away() {
     database.delete_user("guard").await.unwrap();
     grows("a user that is gone", true).await;
 }
+
+#[tokio::test]
+async fn ordinals_are_small_held_and_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    let minute = Duration::from_mins(1);
+    let claim = async |holder: &str, lifetime| database.claim_ordinal(holder, lifetime).await.unwrap();
+    assert_eq!(claim("one", minute).await, Some(0));
+    assert_eq!(claim("two", minute).await, Some(1));
+    assert_eq!(claim("one", minute).await, Some(0), "it stays");
+    database.release_ordinal("one").await.unwrap();
+    assert_eq!(claim("three", Duration::ZERO).await, Some(0));
+    assert_eq!(
+        claim("four", minute).await,
+        Some(0),
+        "one that has expired is free"
+    );
+    assert_eq!(claim("three", minute).await, Some(2), "and another's now");
+    assert_eq!(claim("two", minute).await, Some(1));
+    for n in 3..=255 {
+        assert_eq!(claim(&n.to_string(), minute).await, Some(n as u8));
+    }
+    assert_eq!(claim("late", minute).await, None);
+}

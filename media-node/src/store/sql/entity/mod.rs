@@ -4,5 +4,6 @@
 #![allow(unreachable_pub)]
 
 pub(super) mod account_revision;
+pub(super) mod gateway;
 pub(super) mod token;
 pub(super) mod user;

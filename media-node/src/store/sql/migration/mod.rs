@@ -2,6 +2,7 @@
 
 mod m0001_accounts;
 mod m0002_account_revision;
+mod m0003_gateways;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_accounts::Migration),
             Box::new(m0002_account_revision::Migration),
+            Box::new(m0003_gateways::Migration),
         ]
     }
 }
