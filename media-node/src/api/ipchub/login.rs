@@ -3,12 +3,26 @@
 use super::super::Api;
 use super::super::error::Error;
 use super::body::Members;
-use super::{store_failed, wire};
+use super::{openapi, store_failed, wire};
 use crate::auth::{LoginError, TokenPair};
 use axum::response::Response;
 use std::net::IpAddr;
 use weir_proto::Redacted;
 
+#[utoipa::path(
+    post,
+    path = "/api/v1/login",
+    operation_id = "ipchub.login",
+    tag = "system",
+    summary = "Exchanges a name and password for tokens",
+    description = "The password is plain, or its MD5 as 32 hexadecimal digits.",
+    request_body = openapi::Login,
+    responses(
+        (status = 200, description = "Two hours of access, seven days to refresh", body = wire::TokenPair, content_type = "text/plain"),
+        (status = 403, description = "No name and password, or wrong ones", body = String),
+        (status = 429, description = "Wrong too often", body = String),
+    )
+)]
 pub(super) async fn login(api: &Api, peer: IpAddr, body: &[u8]) -> Result<Response, Error> {
     let (name, password) = credentials(body).ok_or(Error::NoCredentials)?;
     match api.auth.login(peer, &name, password.reveal()).await {
@@ -18,6 +32,19 @@ pub(super) async fn login(api: &Api, peer: IpAddr, body: &[u8]) -> Result<Respon
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/refreshtoken",
+    operation_id = "ipchub.refreshtoken",
+    tag = "system",
+    summary = "Exchanges a refresh token for new tokens",
+    description = "Both old ones are dead then.",
+    params(("token" = String, Query, description = "The refresh token")),
+    responses(
+        (status = 200, description = "As after a login", body = wire::TokenPair, content_type = "text/plain"),
+        (status = 401, description = "Not a refresh token, or used before", body = String),
+    )
+)]
 pub(super) async fn refresh(api: &Api, token: Option<&str>) -> Result<Response, Error> {
     let refreshed = api.auth.refresh(token.unwrap_or_default()).await;
     let pair = refreshed

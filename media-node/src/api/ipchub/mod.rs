@@ -5,6 +5,7 @@
 
 mod body;
 mod login;
+mod openapi;
 mod paging;
 mod route_url;
 mod routes;
@@ -37,6 +38,9 @@ const ANONYMOUS: [&str; 4] = [
 /// Everything below it may be read with any token; compared in lower case.
 const STREAMS: &str = "/api/v1/streams";
 
+/// An addition of ours, for everybody: what can be called, in `OpenAPI`.
+const DESCRIPTION: &str = "/api/openapi.json";
+
 pub(super) fn router(api: Arc<Api>) -> Router {
     let routes = Router::new()
         .route("/api/", any(handle))
@@ -52,6 +56,9 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
 async fn answer(api: &Api, request: Request) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     let (method, uri) = (&parts.method, &parts.uri);
+    if (method, uri.path()) == (&Method::GET, DESCRIPTION) {
+        return Ok(openapi::tell());
+    }
     check(api, method, uri).await?;
     // From here on case counts.
     let path = uri.path().strip_prefix("/api/v1/").ok_or(Error::NotFound)?;

@@ -8,7 +8,7 @@ use super::super::error::Error;
 use super::body::Members;
 use super::paging::Wanted;
 use super::route_url::{self, Split};
-use super::wire;
+use super::{openapi, wire};
 use crate::cluster::resource::{Kind, SecretData, Target, WriteError};
 use axum::http::Uri;
 use axum::response::Response;
@@ -47,6 +47,19 @@ struct Wish {
     keep_alive: bool,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/routes",
+    operation_id = "ipchub.routes.list",
+    tag = "routes",
+    summary = "Lists routes by pattern",
+    params(
+        ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = wire::RouteList, content_type = "text/plain")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     let wanted = Wanted::parse(uri)?;
     let serving: Vec<(String, Route)> = all(api)
@@ -70,6 +83,19 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
 }
 
 /// `path` is the rest of the request's path, percent-encoded, as for the others here.
+#[utoipa::path(
+    get,
+    path = "/api/v1/routes/{pattern}",
+    operation_id = "ipchub.routes.get",
+    tag = "routes",
+    summary = "Tells about the route of a pattern",
+    params(("pattern" = String, Path, description = "With its slashes; a final one counts")),
+    responses(
+        (status = 200, description = "With credentials", body = wire::Route, content_type = "text/plain"),
+        (status = 404, description = "No such route", body = String),
+    ),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn one(api: &Api, path: &str) -> Result<Response, Error> {
     let pattern = pattern_of(path)?;
     let route = serving(api, &pattern).await.map_err(failed)?;
@@ -78,6 +104,16 @@ pub(super) async fn one(api: &Api, path: &str) -> Result<Response, Error> {
 }
 
 /// Deletes every Route of the pattern, so that none that was hidden shows up.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/routes/{pattern}",
+    operation_id = "ipchub.routes.delete",
+    tag = "routes",
+    summary = "Deletes a route; its streams go on",
+    params(("pattern" = String, Path, description = "With its slashes; a final one counts")),
+    responses((status = 200, description = "Deleted, or was not there")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn delete(api: &Api, path: &str) -> Result<Response, Error> {
     let pattern = pattern_of(path)?;
     let mut all = all(api).await.map_err(failed)?;
@@ -96,6 +132,16 @@ pub(super) async fn delete(api: &Api, path: &str) -> Result<Response, Error> {
     Ok(wire::nothing())
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/v1/routes",
+    operation_id = "ipchub.routes.save",
+    tag = "routes",
+    summary = "Creates or updates the route of a pattern",
+    request_body = openapi::SavedRoute,
+    responses((status = 200, description = "Saved")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn save(api: &Api, body: &[u8]) -> Result<Response, Error> {
     let wish = wish(body).map_err(Error::Failed)?;
     let mut made = None;

@@ -9,6 +9,15 @@ use axum::response::Response;
 use std::time::SystemTime;
 use tokio::runtime::Handle;
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/runtime",
+    operation_id = "ipchub.runtime",
+    tag = "system",
+    summary = "Tells how the process is, and what runs in the pool",
+    params(("extra" = Option<String>, Query, description = "1 adds figures of memory")),
+    responses((status = 200, description = "Counters", body = wire::Runtime, content_type = "text/plain"))
+)]
 pub(super) async fn tell(api: &Api, uri: &Uri) -> Response {
     let survey = api.streams.survey().await;
     let figures = api.server.process.figures();

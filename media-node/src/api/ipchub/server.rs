@@ -40,6 +40,14 @@ impl Default for Server {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/server",
+    operation_id = "ipchub.server",
+    tag = "system",
+    summary = "Says who answers",
+    responses((status = 200, description = "Name, version, platform, start", body = wire::Server, content_type = "text/plain"))
+)]
 pub(super) fn tell(server: &Server) -> Response {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     wire::json(&wire::Server {

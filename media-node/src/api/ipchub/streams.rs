@@ -10,6 +10,20 @@ use axum::http::Uri;
 use axum::response::Response;
 use weir_proto::media::StreamPath;
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/streams",
+    operation_id = "ipchub.streams.list",
+    tag = "streams",
+    summary = "Lists the streams that run, by path",
+    params(
+        ("c" = Option<String>, Query, description = "1 adds consumers"),
+        ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = wire::StreamList, content_type = "text/plain")),
+    security(("token" = []))
+)]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     let wanted = Wanted::parse(uri)?;
     let streams = api.streams.survey().await.streams;
@@ -27,6 +41,22 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
 }
 
 /// `path` is the rest of the request's path, percent-encoded, as for the others here.
+#[utoipa::path(
+    get,
+    path = "/api/v1/streams/{path}",
+    operation_id = "ipchub.streams.get",
+    tag = "streams",
+    summary = "Tells about a stream that runs",
+    params(
+        ("path" = String, Path, description = "With its slashes"),
+        ("c" = Option<String>, Query, description = "1 adds consumers"),
+    ),
+    responses(
+        (status = 200, description = "The stream", body = wire::Stream, content_type = "text/plain"),
+        (status = 404, description = "It does not run", body = String),
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn one(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
     let path = StreamPath::parse(&decoded(path)?).ok_or(Error::NotFound)?;
     let stream = api.streams.stream(&path).await.ok_or(Error::NotFound)?;
@@ -34,6 +64,16 @@ pub(super) async fn one(api: &Api, path: &str, uri: &Uri) -> Result<Response, Er
 }
 
 /// Ends a stream, or with the verb `:consumer` one who watches it. What is not there has ended.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/streams/{path}",
+    operation_id = "ipchub.streams.delete",
+    tag = "streams",
+    summary = "Closes a stream: its source, and all who watch",
+    params(("path" = String, Path, description = "With its slashes")),
+    responses((status = 200, description = "Closed, or did not run")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn delete(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
     let path = decoded(path)?;
     if let Some(path) = path.strip_suffix(":consumer") {
@@ -46,6 +86,19 @@ pub(super) async fn delete(api: &Api, path: &str, uri: &Uri) -> Result<Response,
     Ok(wire::nothing())
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/v1/streams/{path}:consumer",
+    operation_id = "ipchub.streams.stop_consumer",
+    tag = "streams",
+    summary = "Lets one who watches go",
+    params(
+        ("path" = String, Path, description = "With its slashes"),
+        ("cid" = i64, Query, description = "`id` of the consumer"),
+    ),
+    responses((status = 200, description = "Gone, or was not there")),
+    security(("token" = ["admin"]))
+)]
 async fn stop_consumer(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
     let cid = request::parameter(uri, "cid").unwrap_or_default();
     let cid = number::<i64>("ParseInt", &cid)?;

@@ -4,12 +4,25 @@ use super::super::error::Error;
 use super::super::{Api, request};
 use super::body::Members;
 use super::paging::Wanted;
-use super::{store_failed, wire};
+use super::{openapi, store_failed, wire};
 use crate::auth::{SaveError, UserEntry};
 use axum::http::Uri;
 use axum::response::Response;
 use weir_proto::Redacted;
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/users",
+    operation_id = "ipchub.users.list",
+    tag = "users",
+    summary = "Lists users by name",
+    params(
+        ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = wire::UserList, content_type = "text/plain")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     let wanted = Wanted::parse(uri)?;
     let page = api.auth.users(wanted.after(), wanted.size() as u64).await;
@@ -23,6 +36,19 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
 }
 
 /// `name` is the rest of the request's path, percent-encoded, as for the others here.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/{username}",
+    operation_id = "ipchub.users.get",
+    tag = "users",
+    summary = "Tells about a user",
+    params(("username" = String, Path, description = "In any case")),
+    responses(
+        (status = 200, description = "Without the password", body = wire::User, content_type = "text/plain"),
+        (status = 404, description = "No such user", body = String),
+    ),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn one(api: &Api, name: &str) -> Result<Response, Error> {
     let name = segment(name).ok_or(Error::NotFound)?;
     let user = api.auth.user(&name).await.map_err(|error| store_failed(&error))?;
@@ -30,6 +56,16 @@ pub(super) async fn one(api: &Api, name: &str) -> Result<Response, Error> {
     Ok(wire::json(&wire::User::from(user)))
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/v1/users/{username}",
+    operation_id = "ipchub.users.delete",
+    tag = "users",
+    summary = "Deletes a user",
+    params(("username" = String, Path, description = "In any case")),
+    responses((status = 200, description = "Deleted, or was not there")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn delete(api: &Api, name: &str) -> Result<Response, Error> {
     let name = segment(name).ok_or(Error::NotFound)?;
     api.auth
@@ -39,6 +75,17 @@ pub(super) async fn delete(api: &Api, name: &str) -> Result<Response, Error> {
     Ok(wire::nothing())
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/v1/users",
+    operation_id = "ipchub.users.save",
+    tag = "users",
+    summary = "Creates a user, or replaces the rights of one",
+    params(("update_password" = Option<String>, Query, description = "1 replaces the password of one that exists")),
+    request_body = openapi::SavedUser,
+    responses((status = 200, description = "Saved")),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn save(api: &Api, uri: &Uri, body: &[u8]) -> Result<Response, Error> {
     let (user, password) = wanted(body).map_err(Error::Failed)?;
     let update_password = request::parameter(uri, "update_password").as_deref() == Some("1");

@@ -5,14 +5,15 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::Serializer;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TokenPair<'a> {
     pub(super) access_token: &'a str,
     pub(super) refresh_token: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Server<'a> {
     pub(super) vendor: &'a str,
     pub(super) name: &'a str,
@@ -23,7 +24,7 @@ pub(super) struct Server<'a> {
     pub(super) duration: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Runtime {
     pub(super) on: String,
     pub(super) proc: Proc,
@@ -37,7 +38,7 @@ pub(super) struct Runtime {
     pub(super) extra: Option<Extra>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Proc {
     /// Percent of one core.
     pub(super) cpu: f64,
@@ -51,7 +52,7 @@ pub(super) struct Proc {
 }
 
 /// Both names of each count: the documents' table has the one, their example the other.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct StreamCount {
     pub(super) sources: usize,
     pub(super) consumers: usize,
@@ -59,7 +60,7 @@ pub(super) struct StreamCount {
     pub(super) cc: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SessionCount {
     /// Since the start.
     pub(super) total: u64,
@@ -68,7 +69,7 @@ pub(super) struct SessionCount {
 }
 
 /// KiB, save for counts.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct Extra {
     pub(super) heap: Heap,
     pub(super) mcache: Memory,
@@ -78,7 +79,7 @@ pub(super) struct Extra {
     pub(super) go: Go,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct Heap {
     pub(super) inuse: u64,
     pub(super) sys: u64,
@@ -89,20 +90,20 @@ pub(super) struct Heap {
     pub(super) objects: u64,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct Memory {
     pub(super) inuse: u64,
     pub(super) sys: u64,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct Collector {
     /// Fraction of all cores, 0 to 1.
     pub(super) cpu: f64,
     pub(super) sys: u64,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct Go {
     /// Tasks.
     pub(super) count: usize,
@@ -112,14 +113,14 @@ pub(super) struct Go {
     pub(super) alloc: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct UserList {
     pub(super) total: u64,
     pub(super) next_page_token: String,
     pub(super) users: Vec<User>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct User {
     pub(super) name: String,
     pub(super) admin: bool,
@@ -127,14 +128,14 @@ pub(super) struct User {
     pub(super) pull: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct RouteList {
     pub(super) total: usize,
     pub(super) next_page_token: String,
     pub(super) routes: Vec<Route>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Route {
     pub(super) pattern: String,
     /// With its credentials.
@@ -142,14 +143,14 @@ pub(super) struct Route {
     pub(super) keepalive: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct StreamList {
     pub(super) total: usize,
     pub(super) next_page_token: String,
     pub(super) streams: Vec<Stream>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Stream {
     pub(super) start_on: String,
     pub(super) path: String,
@@ -166,7 +167,7 @@ pub(super) struct Stream {
     pub(super) cs: Option<Vec<Consumer>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Video {
     pub(super) codec: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,7 +185,7 @@ pub(super) struct Video {
     pub(super) clockrate: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Audio {
     pub(super) codec: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,7 +198,7 @@ pub(super) struct Audio {
     pub(super) datarate: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Consumer {
     pub(super) id: u32,
     pub(super) start_on: String,
@@ -206,7 +207,7 @@ pub(super) struct Consumer {
     pub(super) flow: Flow,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Flow {
     /// KiB.
     pub(super) inbytes: u64,
