@@ -71,6 +71,20 @@ pub struct RouteStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// Whether a Secret's name is one of those that API calls give to the Secrets which they make for Routes: `route-`, 20
+/// hexadecimal digits, `-`, 8 more. Gateways may delete these, and no others.
+pub fn is_made_secret(name: &str) -> bool {
+    let is_hex = |text: &str, digits: usize| {
+        text.len() == digits
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    name.strip_prefix("route-")
+        .and_then(|rest| rest.split_once('-'))
+        .is_some_and(|(pattern, one)| is_hex(pattern, 20) && is_hex(one, 8))
+}
+
 impl Route {
     /// The canonical form of the pattern, which is the key of the route.
     pub fn canonical_pattern(&self) -> String {
@@ -85,5 +99,25 @@ impl Route {
     /// The condition of that type.
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         condition::find(&self.status.as_ref()?.conditions, type_)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_made_secret;
+
+    #[test]
+    fn secrets_of_api_calls_are_told_by_their_names() {
+        assert!(is_made_secret("route-0123456789abcdef0123-89abcdef"));
+        for other in [
+            "front-door",
+            "route-0123456789abcdef0123",
+            "route-0123456789abcdef0123-89abcdeF",
+            "route-0123456789abcdef0123-89abcdef0",
+            "route-0123456789abcdef012-89abcdef",
+            "my-route-0123456789abcdef0123-89abcdef",
+        ] {
+            assert!(!is_made_secret(other), "{other}");
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! Connections to the other pods of the pool: an HTTP request with the pool's secret, upgraded.
+//! Connections to the other pods of the pool: HTTP requests with the pool's secret.
 //!
-//! What then flows is `proto::relay`; who reads and who writes is the callers' business.
+//! One that is upgraded is a relay: what then flows is `proto::relay`; who reads and who writes is the
+//! callers' business. The others are short questions with a short answer.
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode, header};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -22,7 +23,10 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// The other pod may have to start a camera first.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Why there is no connection.
+/// Most bytes of an answer.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// Why there is no connection, or no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("it can't be reached")]
@@ -37,6 +41,8 @@ pub enum Error {
     Request(#[from] http::Error),
     #[error("the upgraded connection is of another kind")]
     Kind,
+    #[error("its answer breaks off, or is too long")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Opens a connection to the pod at `address` (`host:port`) for a stream: `GET` to read it, `POST` to
@@ -50,13 +56,47 @@ pub async fn open(
     method: Method,
     path: &StreamPath,
 ) -> Result<(TcpStream, BytesMut), Error> {
-    let socket = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await;
-    let socket = socket.map_err(|_| Error::NoAnswer)?.map_err(Error::Connect)?;
-    socket.set_nodelay(true).map_err(Error::Connect)?;
+    let socket = connect(address).await?;
     let upgrade = upgrade(socket, address, secret, method, path);
     timeout(ANSWER_PATIENCE, upgrade)
         .await
         .map_err(|_| Error::NoAnswer)?
+}
+
+/// Asks the pod at `address` (`host:port`) for `target`, a path with its query, and gives the body of the
+/// answer. Bounded by the caller.
+///
+/// # Errors
+/// When the pod can't be reached, or its answer is no success.
+pub async fn ask(
+    address: &str,
+    secret: &Redacted<String>,
+    method: Method,
+    target: &str,
+) -> Result<Bytes, Error> {
+    let socket = connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
+    // Ends with the sender.
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(header::HOST, address)
+        .header(header::AUTHORIZATION, format!("Bearer {}", secret.reveal()))
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    if !response.status().is_success() {
+        return Err(Error::Refused(response.status()));
+    }
+    let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+    Ok(body.map_err(Error::Body)?.to_bytes())
+}
+
+async fn connect(address: &str) -> Result<TcpStream, Error> {
+    let socket = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await;
+    let socket = socket.map_err(|_| Error::NoAnswer)?.map_err(Error::Connect)?;
+    socket.set_nodelay(true).map_err(Error::Connect)?;
+    Ok(socket)
 }
 
 async fn upgrade(

@@ -173,6 +173,7 @@ mod tests {
             settings: &settings,
             nodes: 1,
             secrets: &BTreeSet::new(),
+            route_secrets: &BTreeSet::new(),
         })
     }
 

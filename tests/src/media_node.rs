@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -163,6 +163,16 @@ impl MediaNode {
     /// When there is no answer.
     pub async fn get(&self, path: &str) -> Result<Response> {
         Ok(self.client.get(self.http(path)).send().await?)
+    }
+
+    /// Status and body of a request with a body, which may be empty.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub async fn call(&self, method: Method, path: &str, body: &str) -> Result<(StatusCode, String)> {
+        let request = self.client.request(method, self.http(path)).body(body.to_owned());
+        let reply = request.send().await?;
+        Ok((reply.status(), reply.text().await?))
     }
 
     /// Status and body of a `GET`.
@@ -376,6 +386,15 @@ impl MediaNode {
     pub async fn stop(mut self) -> Result<TempDir> {
         let status = self.interrupt().await?;
         ensure!(status.success(), "media-node ended with {status}");
+        Ok(self.folder)
+    }
+
+    /// Kills the node, as a power cut does, and hands its folder over.
+    ///
+    /// # Errors
+    /// When it can't be ended.
+    pub async fn crash(mut self) -> Result<TempDir> {
+        self.process.kill().await?;
         Ok(self.folder)
     }
 }

@@ -167,7 +167,10 @@ async fn by_default_the_operator_keeps_to_its_namespace() -> Result<()> {
         .filter(|r| r["resources"] == serde_json::json!(["secrets"]))
         .map(|r| r["verbs"].clone())
         .collect();
-    ensure!(verbs == [serde_json::json!(["get", "create"])], "{verbs:?}");
+    ensure!(
+        verbs == [serde_json::json!(["get", "create", "delete"])],
+        "{verbs:?}"
+    );
 
     let nothing_of_the_cluster = [
         "crds.install=false",

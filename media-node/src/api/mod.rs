@@ -8,19 +8,25 @@ mod error;
 mod health;
 mod ipchub;
 mod page;
+mod pool;
+mod process;
 mod request;
+mod streams;
 mod weir;
 
 pub use health::{Check, Readiness};
 pub use ipchub::server::Server;
-pub use ipchub::streams::{
-    Audio, Consumer, ConsumerKind, DirectoryError, FrameRate, Stream, StreamDirectory, Video,
-};
+pub use pool::{LocalStreams, Pods, Pool};
 pub use request::{clean_paths, cross_origin};
+pub use streams::{
+    Audio, Consumer, ConsumerId, ConsumerKind, FrameRate, SessionCount, SessionCounts, Stream,
+    StreamDirectory, Survey, Video,
+};
 pub use weir::cameras::{Camera, CameraDirectory, CameraTrack};
 pub use weir::endpoints::Endpoints;
 
 use crate::auth::Auth;
+use crate::cluster::resource::{Secrets, Specs};
 use axum::Router;
 use std::sync::Arc;
 
@@ -33,6 +39,9 @@ pub struct Api {
     pub auth: Arc<Auth>,
     pub streams: Arc<dyn StreamDirectory>,
     pub cameras: Arc<dyn CameraDirectory>,
+    /// Where what users want is written.
+    pub specs: Arc<dyn Specs>,
+    pub secrets: Arc<dyn Secrets>,
     pub readiness: Arc<Readiness>,
     pub metrics: MetricsText,
     pub endpoints: Endpoints,
@@ -57,6 +66,11 @@ pub fn router(api: Api) -> Router {
             all.merge(request::layers(surface, routes))
         })
         .fallback_service(page)
+}
+
+/// What a pod tells and does for the other pods of its pool.
+pub fn pool_router(local: Arc<dyn LocalStreams>, auth: Arc<Auth>) -> Router {
+    request::layers("pool", pool::router(local, auth))
 }
 
 /// The health routes alone, for a node, which nobody but its probes and gateways calls.

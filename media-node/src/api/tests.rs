@@ -1,10 +1,17 @@
 //! The APIs as a client sees them, with accounts in a SQLite file and made-up streams and cameras.
 
+mod pool;
+mod routes;
+mod users;
+
 use super::{
-    Api, Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerKind, DirectoryError, Endpoints,
-    FrameRate, Readiness, Server, Stream, StreamDirectory, Video, clean_paths, router,
+    Api, Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerId, ConsumerKind, Endpoints,
+    FrameRate, Readiness, Server, SessionCount, SessionCounts, Stream, StreamDirectory, Survey, Video,
+    clean_paths, router,
 };
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
+use crate::cluster::folder::Folder;
+use crate::cluster::resource::{Secrets, Specs};
 use crate::store::sql::accounts::User;
 use crate::store::sql::{Database, Location};
 use async_trait::async_trait;
@@ -12,6 +19,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,19 +38,36 @@ const NOT_FOUND: &str = "404 page not found\n";
 struct MadeUp {
     streams: Vec<Stream>,
     cameras: Vec<Camera>,
+    /// What was closed: a path, or a path and a consumer.
+    closed: Mutex<Vec<(String, Option<ConsumerId>)>>,
 }
+
+const SESSIONS: SessionCounts = SessionCounts {
+    rtsp: SessionCount { total: 9, active: 4 },
+    flv: SessionCount { total: 3, active: 1 },
+    wsp: SessionCount { total: 1, active: 0 },
+    rtmp: SessionCount { total: 0, active: 0 },
+};
 
 #[async_trait]
 impl StreamDirectory for MadeUp {
-    async fn streams(&self) -> Result<Vec<Stream>, DirectoryError> {
-        if self.streams.is_empty() {
-            return Err(DirectoryError("no node answers".into()));
+    async fn survey(&self) -> Survey {
+        Survey {
+            streams: self.streams.clone(),
+            sessions: SESSIONS,
         }
-        Ok(self.streams.clone())
     }
 
-    async fn stream(&self, path: &StreamPath) -> Result<Option<Stream>, DirectoryError> {
-        Ok(self.streams.iter().find(|stream| stream.path == *path).cloned())
+    async fn stream(&self, path: &StreamPath) -> Option<Stream> {
+        self.streams.iter().find(|stream| stream.path == *path).cloned()
+    }
+
+    async fn close(&self, path: &StreamPath) {
+        self.closed.lock().push((path.to_string(), None));
+    }
+
+    async fn close_consumer(&self, path: &StreamPath, consumer: ConsumerId) {
+        self.closed.lock().push((path.to_string(), Some(consumer)));
     }
 }
 
@@ -54,8 +79,12 @@ impl CameraDirectory for MadeUp {
 }
 
 struct World {
-    _folder: TempDir,
+    folder: TempDir,
     store: Database,
+    auth: Arc<Auth>,
+    directory: Arc<MadeUp>,
+    manifests: Folder,
+    resources: crate::cluster::resource::World,
     readiness: Arc<Readiness>,
     router: Router,
 }
@@ -88,6 +117,19 @@ impl Reply {
 }
 
 async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: bool) -> World {
+    let on_folder = |folder: Folder| -> (Arc<dyn Specs>, Arc<dyn Secrets>) {
+        (Arc::new(folder.clone()), Arc::new(folder))
+    };
+    world_on(streams, cameras, anonymous_view, on_folder).await
+}
+
+/// `resources_on` makes the ways to write and read resources of a folder of manifests.
+async fn world_on(
+    streams: Vec<Stream>,
+    cameras: Vec<Camera>,
+    anonymous_view: bool,
+    resources_on: impl FnOnce(Folder) -> (Arc<dyn Specs>, Arc<dyn Secrets>),
+) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Database::open(&Location::Sqlite(folder.path().join("weir.db")))
         .await
@@ -118,11 +160,21 @@ async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: 
     };
     store.save_user(&guard).await.unwrap();
     let readiness = Readiness::new();
-    let directory = Arc::new(MadeUp { streams, cameras });
+    let directory = Arc::new(MadeUp {
+        streams,
+        cameras,
+        closed: Mutex::default(),
+    });
+    let dir = folder.path().join("manifests");
+    std::fs::create_dir(&dir).unwrap();
+    let (resources, manifests) = Folder::open(dir).await.unwrap();
+    let (specs, secrets) = resources_on(manifests.clone());
     let router = router(Api {
-        auth,
+        auth: auth.clone(),
         streams: directory.clone(),
-        cameras: directory,
+        cameras: directory.clone(),
+        specs,
+        secrets,
         readiness: readiness.clone(),
         metrics: Arc::new(|| "weir_up 1\n".into()),
         endpoints: Endpoints {
@@ -133,8 +185,12 @@ async fn world_with(streams: Vec<Stream>, cameras: Vec<Camera>, anonymous_view: 
         server: Server::new(),
     });
     World {
-        _folder: folder,
+        folder,
         store,
+        auth,
+        directory,
+        manifests,
+        resources,
         readiness,
         router: clean_paths(router),
     }
@@ -179,6 +235,10 @@ impl World {
         self.ask("GET", uri).await
     }
 
+    async fn post(&self, uri: &str, body: impl Into<Body>) -> Reply {
+        self.send(Request::post(uri).body(body.into()).unwrap()).await
+    }
+
     async fn login(&self, body: impl Into<Body>) -> Reply {
         self.send(Request::post("/api/v1/login").body(body.into()).unwrap())
             .await
@@ -207,6 +267,7 @@ fn pair(reply: &Reply) -> (String, String) {
 fn stream(path: &str) -> Stream {
     Stream {
         path: StreamPath::parse(path).unwrap(),
+        hops: 0,
         started: SystemTime::UNIX_EPOCH + Duration::new(1_772_449_372, 922_257_717),
         provider: "rtsp://10.0.0.9:554/live2".into(),
         received_bytes: 616 * 1024 + 1023,
@@ -233,7 +294,7 @@ fn stream(path: &str) -> Stream {
 
 /// Check list 1.
 #[tokio::test]
-async fn logins() {
+async fn ipchub_login() {
     let world = world().await;
     let md5 = hex::encode_upper(<md5::Md5 as md5::Digest>::digest(PASSWORD));
     for (name, password) in [("admin", PASSWORD), ("ADMIN", PASSWORD), ("Guard", &md5)] {
@@ -348,7 +409,13 @@ async fn who_may_call_what() {
         ("GET", "/api/v1/streams", 200, 200),
         ("GET", "/api/v1/streams/Gate/A1", 200, 200),
         ("GET", "/api/v1/streams/none", 404, 404),
-        ("DELETE", "/api/v1/streams/none", 404, 403),
+        ("DELETE", "/api/v1/streams/none", 200, 403),
+        ("DELETE", "/api/v1/streams", 404, 403),
+        ("GET", "/api/v1/users", 200, 403),
+        ("GET", "/api/v1/routes", 200, 403),
+        ("PUT", "/api/v1/users", 404, 403),
+        ("DELETE", "/api/v1/routes", 404, 403),
+        ("POST", "/api/v1/routes/x", 404, 403),
         ("POST", "/api/v1/streams", 404, 403),
         ("HEAD", "/api/v1/streams", 404, 403),
         ("GET", "/api/v1/nothing", 404, 403),
@@ -385,7 +452,7 @@ async fn who_may_call_what() {
 
 /// Check list 3.
 #[tokio::test]
-async fn refreshes() {
+async fn ipchub_refreshtoken() {
     let world = world().await;
     let (access, refresh) = world.tokens("guard").await;
     let other = world.token("guard").await;
@@ -407,7 +474,7 @@ async fn refreshes() {
 }
 
 #[tokio::test]
-async fn the_server_tells_about_itself() {
+async fn ipchub_server() {
     let reply = world().await.get("/api/v1/server").await;
     let server = reply.json();
     assert_eq!(server["vendor"], "CAOHONGJU");
@@ -430,11 +497,9 @@ async fn the_server_tells_about_itself() {
 
 /// The documented example of a list, and one without consumers, audio or known sizes.
 #[tokio::test]
-async fn streams_as_documented() {
+async fn ipchub_streams_list_and_get() {
     let consumer = |kind, number, extra: &str, bytes: u64| Consumer {
-        kind,
-        node: 0,
-        number,
+        id: ConsumerId { kind, pod: 0, number },
         started: SystemTime::UNIX_EPOCH + Duration::new(1_772_449_376, 559_904_812),
         extra: extra.into(),
         queued_bytes: bytes * 1024,
@@ -454,7 +519,10 @@ async fn streams_as_documented() {
     };
     let other_node = Stream {
         consumers: vec![Consumer {
-            node: 3,
+            id: ConsumerId {
+                pod: 3,
+                ..consumers[0].id
+            },
             ..consumers[0].clone()
         }],
         ..stream("hr/door")
@@ -548,19 +616,153 @@ async fn streams_as_documented() {
     }
 }
 
+/// Check list 11, as far as it is the API's.
+#[tokio::test]
+async fn ipchub_streams_delete_and_stop_consumer() {
+    let world = world_with(vec![stream("gate/a1")], Vec::new(), false).await;
+    let token = world.token("admin").await;
+    let guard = world.token("guard").await;
+    let delete = async |path: &str, query: &str, token: &str| {
+        let uri = format!("/api/v1/streams/{path}?{query}token={token}");
+        world.ask("DELETE", &uri).await
+    };
+    for path in [
+        "gate/a1",
+        "Gate/A1",
+        "gate%2Fa1/",
+        "none",
+        "a:b",
+        "a:consumers",
+        "",
+        "x:y/z",
+    ] {
+        let reply = delete(path, "", &token).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, ""), "{path}");
+        assert_eq!(reply.header("content-type"), "");
+    }
+    delete("gate/a1", "", &guard).await.is(403, ADMIN_ONLY);
+    delete("gate/a1:consumer", "cid=1&", &guard)
+        .await
+        .is(403, ADMIN_ONLY);
+    for (cid, text) in [
+        ("", "strconv.ParseInt: parsing \"\": invalid syntax\n"),
+        ("cid=&", "strconv.ParseInt: parsing \"\": invalid syntax\n"),
+        ("cid=abc&", "strconv.ParseInt: parsing \"abc\": invalid syntax\n"),
+        (
+            "cid=9223372036854775808&",
+            "strconv.ParseInt: parsing \"9223372036854775808\": value out of range\n",
+        ),
+    ] {
+        delete("gate/a1:consumer", cid, &token).await.is(500, text);
+    }
+    for (path, cid) in [
+        ("Gate/A1:consumer", "1073741826"),
+        ("gate/b:c:consumer", "1"),
+        ("gate/a1%3Aconsumer", "4194305"),
+        ("none:consumer", "7"),
+        ("gate/a1:consumer", "-1"),
+        ("gate/a1:consumer", "4294967296"),
+        (":consumer", "1"),
+    ] {
+        delete(path, &format!("cid={cid}&"), &token).await.is(200, "");
+    }
+    let id = |kind, pod, number| Some(ConsumerId { kind, pod, number });
+    let closed = [
+        ("gate/a1", None),
+        ("gate/a1", None),
+        ("gate/a1", None),
+        ("none", None),
+        ("a:b", None),
+        ("a:consumers", None),
+        ("x:y/z", None),
+        ("gate/a1", id(ConsumerKind::Flv, 0, 2)),
+        ("gate/b:c", id(ConsumerKind::Rtp, 0, 1)),
+        ("gate/a1", id(ConsumerKind::Rtp, 1, 1)),
+        ("none", id(ConsumerKind::Rtp, 0, 7)),
+    ];
+    let closed = closed.map(|(path, id)| (path.to_owned(), id));
+    assert_eq!(*world.directory.closed.lock(), closed);
+}
+
+#[tokio::test]
+async fn ipchub_runtime() {
+    let consumer = |number| Consumer {
+        id: ConsumerId {
+            kind: ConsumerKind::Rtp,
+            pod: 0,
+            number,
+        },
+        started: SystemTime::UNIX_EPOCH,
+        extra: String::new(),
+        queued_bytes: 0,
+        sent_bytes: 0,
+    };
+    let watched = Stream {
+        consumers: vec![consumer(1), consumer(2)],
+        ..stream("gate/a1")
+    };
+    let world = world_with(vec![watched, stream("yard")], Vec::new(), false).await;
+    for query in ["", "?extra=0", "?extra=", "?extra=yes", "?extra=2"] {
+        let reply = world.get(&format!("/api/v1/runtime{query}")).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.json().get("extra"), None, "{query}");
+    }
+    let runtime = world.get("/api/v1/runtime?extra=%201").await.json();
+    assert_eq!(
+        runtime["streams"],
+        json!({"sources": 2, "consumers": 2, "sc": 2, "cc": 2})
+    );
+    for (family, total, active) in [("rtsp", 9, 4), ("flv", 3, 1), ("wsp", 1, 0), ("rtmp", 0, 0)] {
+        assert_eq!(
+            runtime[family],
+            json!({"total": total, "active": active}),
+            "{family}"
+        );
+    }
+    let proc = &runtime["proc"];
+    assert!(proc["cpu"].is_f64() && proc["uptime"].is_u64(), "{proc}");
+    assert!(
+        proc["priv"].as_u64() > Some(1000) && proc["virt"].as_u64() > proc["priv"].as_u64(),
+        "{proc}"
+    );
+    // All that the documented example has.
+    let documented = json!({
+        "heap": ["inuse", "sys", "alloc", "idle", "released", "objects"], "mcache": ["inuse", "sys"],
+        "mspan": ["inuse", "sys"], "stack": ["inuse", "sys"], "gc": ["cpu", "sys"],
+        "go": ["count", "procs", "sys", "alloc"]});
+    for (group, keys) in documented.as_object().unwrap() {
+        for key in keys.as_array().unwrap() {
+            let value = &runtime["extra"][group][key.as_str().unwrap()];
+            assert!(value.is_number(), "{group}.{key}: {value}");
+        }
+    }
+    assert!(runtime["extra"]["go"]["procs"].as_u64() > Some(0));
+    assert!(runtime["on"].as_str().unwrap().ends_with('Z'));
+}
+
 #[tokio::test]
 async fn a_failure_is_told_with_its_reason() {
     let world = world().await;
-    let token = world.token("guard").await;
-    world
-        .get(&format!("/api/v1/streams?token={token}"))
-        .await
-        .is(500, "no node answers\n");
+    let token = world.token("admin").await;
     let body = json!({"username": "guard", "password": PASSWORD}).to_string();
+    // Known from now on, and so let in for a while.
+    assert_eq!(
+        world.get(&format!("/api/v1/streams?token={token}")).await.status,
+        200
+    );
     world.store.close().await;
     let reply = world.login(body).await;
     assert_eq!(reply.status, 500);
     assert!(reply.body.contains("is away"), "{}", reply.body);
+    for (method, path) in [
+        ("GET", "/api/v1/users"),
+        ("GET", "/api/v1/users/guard"),
+        ("DELETE", "/api/v1/users/guard"),
+    ] {
+        let reply = world.ask(method, &format!("{path}?token={token}")).await;
+        assert_eq!(reply.status, 500, "{method} {path}");
+        assert!(reply.body.contains("is away"), "{}", reply.body);
+    }
     // Who was not known already can't be told apart now.
     let unknown = "0123456789abcdef0123456789abcdef";
     assert_eq!(
@@ -574,7 +776,7 @@ async fn a_failure_is_told_with_its_reason() {
 
 /// Check list 14, for the API's prefix.
 #[tokio::test]
-async fn pages_of_other_origins_may_call() {
+async fn ipchub_preflight_and_crossdomain_api() {
     let world = world_with(vec![stream("gate/a1")], Vec::new(), false).await;
     let token = world.token("admin").await;
     for (path, status) in [
@@ -631,10 +833,8 @@ async fn unclean_paths_are_cleaned_in_place() {
         "/api/v1/login/%2e%2e/users",
     ] {
         world.get(path).await.is(401, BAD_TOKEN);
-        world
-            .get(&format!("{path}?token={token}"))
-            .await
-            .is(404, NOT_FOUND);
+        let found = world.get(&format!("{path}?token={token}")).await;
+        assert_eq!(found.status, 200, "{path}: {}", found.body);
     }
 }
 

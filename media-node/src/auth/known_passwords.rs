@@ -1,6 +1,6 @@
 //! Passwords that everybody tries first, which no administrator may have.
 
-use super::password::md5_form;
+use super::password::{ha1, md5_form};
 
 /// In lower case.
 const KNOWN: &[&str] = &[
@@ -89,9 +89,48 @@ pub(super) fn is_known(name: &str, password: &str) -> bool {
         .any(|known| lower == known || md5 == md5_form(known))
 }
 
+/// Whether an RTSP Digest secret, for the MD5 form of the password, was made of such a password: all
+/// that is left of one that was set before. Unusual mixes of case are not found.
+pub(super) fn is_known_by_secret(name: &str, ha1_md5: &str) -> bool {
+    let capitalized = |known: &str| {
+        let mut rest = known.chars();
+        let first = rest.next().map(|c| c.to_uppercase().to_string());
+        first.unwrap_or_default() + rest.as_str()
+    };
+    std::iter::once(name).chain(KNOWN.iter().copied()).any(|known| {
+        let spellings = [known.to_owned(), known.to_uppercase(), capitalized(known)];
+        spellings
+            .iter()
+            .any(|spelling| ha1(name, &md5_form(spelling)) == ha1_md5)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_known;
+    use super::{is_known, is_known_by_secret};
+    use crate::auth::password::{ha1, md5_form};
+
+    #[test]
+    fn defaults_are_known_by_what_is_stored_of_them() {
+        let stored = |password: &str| ha1("operator", &md5_form(password));
+        for password in [
+            "admin",
+            "ADMIN",
+            "Admin",
+            "123456",
+            "Operator",
+            "21232f297a57a5a743894a0e4a801fc3",
+        ] {
+            assert!(is_known_by_secret("operator", &stored(password)), "{password}");
+        }
+        for password in ["correct horse", ""] {
+            assert!(!is_known_by_secret("operator", &stored(password)), "{password}");
+        }
+        assert!(
+            !is_known_by_secret("other", &stored("admin")),
+            "the secret is the name's"
+        );
+    }
 
     #[test]
     fn defaults_are_known_in_any_form() {

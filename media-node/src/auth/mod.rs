@@ -13,9 +13,11 @@ mod login;
 mod password;
 mod path_mask;
 mod relay_secret;
+mod revision;
 pub mod source_policy;
 mod throttle;
 mod token;
+mod users;
 
 pub use account::{Account, Caller};
 pub use bootstrap::{AdminFiles, Bootstrap, BootstrapError};
@@ -24,11 +26,13 @@ pub use path_mask::PathMasks;
 pub use relay_secret::{RelaySecret, RelaySecretError};
 pub use throttle::machine_of;
 pub use token::TokenPair;
+pub use users::{SaveError, UserEntry, UserPage};
 
 use crate::store::sql::{self, Database};
-use cache::Cache;
+use cache::{Cache, Entry};
 use parking_lot::Mutex;
 use password::Hasher;
+use revision::Revisions;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,8 +58,10 @@ pub enum Call {
     Browse,
     /// Reads facts that any login may know.
     Read,
-    /// All else.
+    /// All else that accounts may do.
     Administer,
+    /// What pods of a pool tell and do for one another.
+    Pool,
 }
 
 /// Why something may not be done.
@@ -80,8 +86,8 @@ pub struct Settings {
     pub relay: RelaySecret,
 }
 
-/// How long what the account store said of a token or user is used without asking again, and so
-/// the longest that a revoked right lives on at another gateway.
+/// How long what the account store said of a token or user is used while nothing was taken away, and
+/// so how late the end of a token may be noticed.
 const FRESH: Duration = Duration::from_secs(2);
 /// How long it is used while the store is away.
 const STALE: Duration = Duration::from_mins(1);
@@ -96,6 +102,7 @@ pub struct Auth {
     store: Option<Database>,
     tokens: Cache<token::Hash, Caller>,
     users: Cache<String, Option<Arc<sql::accounts::User>>>,
+    revisions: Revisions,
     away_until: Mutex<Option<Instant>>,
     hasher: Hasher,
     throttle: Throttle,
@@ -117,6 +124,7 @@ impl Auth {
             store,
             tokens: Cache::new(),
             users: Cache::new(),
+            revisions: Revisions::default(),
             away_until: Mutex::new(None),
             hasher: Hasher::new(),
             throttle: Throttle::new(),
@@ -144,12 +152,13 @@ impl Auth {
             Caller::Throttled(wait) => return Err(Denied::Throttled(*wait)),
             Caller::Unverifiable => return Err(Denied::Unavailable),
             // A relay serves viewers whom a gateway has asked about already.
-            Caller::Relay => matches!(action, Action::Subscribe(_)),
+            Caller::Relay => matches!(action, Action::Subscribe(_) | Action::Call(Call::Pool)),
             Caller::Account(account) => match action {
                 Action::Subscribe(path) => account.pull().allow(path),
                 Action::Publish(path) => account.push().allow(path),
                 Action::Call(Call::Browse | Call::Read) => true,
                 Action::Call(Call::Administer) => account.is_admin(),
+                Action::Call(Call::Pool) => false,
             },
             Caller::Viewer(account) => match action {
                 Action::Subscribe(path) => account.pull().allow(path),
@@ -173,7 +182,7 @@ impl Auth {
             let holder = store.token_holder(hash.as_hex()).await?;
             Ok(holder.map_or(Caller::Unknown, Caller::from))
         };
-        self.look_up(&self.tokens, &hash, ask)
+        self.look_up(store, &self.tokens, &hash, ask)
             .await
             .unwrap_or(Caller::Unverifiable)
     }
@@ -200,7 +209,7 @@ impl Auth {
             return Caller::Unknown;
         }
         let ask = async || Ok(store.user(&name).await?.map(Arc::new));
-        let Some(user) = self.look_up(&self.users, &name, ask).await else {
+        let Some(user) = self.look_up(store, &self.users, &name, ask).await else {
             return Caller::Unverifiable;
         };
         // Only from here to the answer, so that many right ones may come at the same time.
@@ -216,9 +225,11 @@ impl Auth {
         Caller::Unknown
     }
 
-    /// What the store says, or said a moment ago. None: it is away and has said nothing lately.
+    /// What the store says, or said before if nothing was taken away since, by whichever gateway.
+    /// None: it is away and has said nothing lately.
     async fn look_up<K, V>(
         &self,
+        store: &Database,
         cache: &Cache<K, V>,
         key: &K,
         ask: impl AsyncFnOnce() -> Result<V, sql::Error>,
@@ -227,26 +238,36 @@ impl Auth {
         K: std::hash::Hash + Eq + Clone,
         V: Clone,
     {
-        let known = cache.look_up(key, Instant::now());
-        if let Some((value, age)) = &known
-            && *age <= FRESH
-        {
-            return Some(value.clone());
-        }
-        let now = Instant::now();
-        if self.away_until.lock().is_none_or(|until| until <= now) {
-            match ask().await {
-                Ok(value) => {
-                    cache.insert(key.clone(), value.clone(), Instant::now());
-                    return Some(value);
+        let is_away = |until: &Mutex<Option<Instant>>| until.lock().is_some_and(|at| at > Instant::now());
+        if !is_away(&self.away_until) {
+            // Read before the store is asked: what changes in between is found out the next time.
+            if let Some(revision) = self.revisions.now(store).await {
+                let known = cache.look_up(key);
+                if let Some(known) = known
+                    && known.revision == revision
+                    && known.age(Instant::now()) <= FRESH
+                {
+                    return Some(known.value);
                 }
-                Err(error) => {
-                    *self.away_until.lock() = Some(Instant::now() + AWAY);
-                    tracing::warn!(error = %error.chain(), "the account store did not answer");
+                match ask().await {
+                    Ok(value) => {
+                        let entry = Entry {
+                            value: value.clone(),
+                            revision,
+                            since: Instant::now(),
+                        };
+                        cache.insert(key.clone(), entry);
+                        return Some(value);
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %error.chain(), "the account store did not answer");
+                    }
                 }
             }
+            *self.away_until.lock() = Some(Instant::now() + AWAY);
         }
-        known.filter(|(_, age)| *age <= STALE).map(|(value, _)| value)
+        let known = cache.look_up(key)?;
+        (known.age(Instant::now()) <= STALE).then_some(known.value)
     }
 
     /// Deletes expired tokens every five minutes, until told to stop.

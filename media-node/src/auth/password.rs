@@ -89,7 +89,7 @@ pub(super) fn md5_form(password: &str) -> String {
 }
 
 /// RFC 2617 section 3.2.2.2, for our realm.
-fn ha1(name: &str, password: &str) -> String {
+pub(super) fn ha1(name: &str, password: &str) -> String {
     md5_hex(&[name, REALM, password])
 }
 

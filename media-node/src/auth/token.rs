@@ -32,8 +32,8 @@ impl Auth {
         Ok(pair)
     }
 
-    /// Exchanges a refresh token for a new pair; the old pair is dead at once, here, and within
-    /// two seconds at other gateways. None: it is no valid refresh token, or its user is gone.
+    /// Exchanges a refresh token for a new pair; the old pair is dead at once, at all gateways. None: it
+    /// is no valid refresh token, or its user is gone.
     pub async fn refresh(&self, refresh: &str) -> Result<Option<TokenPair>, sql::Error> {
         let (Some(hash), Some(store)) = (Hash::of(refresh), &self.store) else {
             return Ok(None);

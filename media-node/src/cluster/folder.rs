@@ -21,7 +21,7 @@ pub use state::Problem;
 pub use weir_crds::validate::Problem as FieldError;
 
 use super::resource::{
-    Kind, Notice, ResourceWriter, SecretData, Secrets, Target, World, WriteError, Writers,
+    Kind, Notice, ResourceWriter, SecretData, Secrets, Specs, Target, World, WriteError, Writers,
 };
 use async_trait::async_trait;
 use manifest::Key;
@@ -34,6 +34,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use weir_crds::Route;
 
 /// The feed, the writer and the Secrets of a folder. Cheap to clone.
 #[derive(Clone)]
@@ -108,7 +109,7 @@ impl Folder {
     }
 
     /// Writes one file, or removes it, and takes it at once. `disk` is locked.
-    fn change(&self, file: &str, text: Option<String>) -> Result<(), WriteError> {
+    fn change_file(&self, file: &str, text: Option<String>) -> Result<(), WriteError> {
         let path = self.0.dir.join(file);
         match &text {
             Some(text) => edit::write(&path, text),
@@ -120,36 +121,53 @@ impl Folder {
         Ok(())
     }
 
-    fn apply_now(&self, manifest: Value) -> Result<(), WriteError> {
+    fn create_now(&self, manifest: Value) -> Result<Target, WriteError> {
         let _disk = self.0.disk.lock();
-        let Some(key) = key_of(&manifest) else {
-            return Err(WriteError::Refused(
-                "apiVersion, kind or metadata.name is missing".to_owned(),
-            ));
+        let (key, value) = self.checked(manifest)?;
+        if self.0.state.lock().find(&key).is_some() {
+            return Err(WriteError::Conflict);
+        }
+        let file = edit::free_file_name(&self.0.dir, &key);
+        self.change_file(&file, Some(yaml(&value)?))?;
+        Ok(Target {
+            uid: manifest::uid(&key),
+            kind: key.kind,
+            namespace: key.namespace,
+            name: key.name,
+        })
+    }
+
+    fn change_now(&self, target: &Target, version: &str, patch: &Value) -> Result<(), WriteError> {
+        let _disk = self.0.disk.lock();
+        let key = Key {
+            kind: target.kind,
+            namespace: target.namespace.clone(),
+            name: target.name.clone(),
         };
-        let found = self.0.state.lock().find(&key);
-        let wanted = match &found {
-            Some(place) => edit::merge(&place.manifest.value, &manifest),
-            None => manifest,
-        };
-        let checked = manifest::check(wanted, self.0.state.lock().validator());
-        let (key, value) = checked.map_err(|wrong| match wrong {
+        let place = self.0.state.lock().find(&key).ok_or(WriteError::Gone)?;
+        if manifest::uid(&key) != target.uid {
+            return Err(WriteError::Gone);
+        }
+        if self.0.state.lock().version(&key).as_deref() != Some(version) {
+            return Err(WriteError::Conflict);
+        }
+        let (_, value) = self.checked(edit::merge(&place.manifest.value, patch))?;
+        if place.manifest.value == value {
+            return Ok(());
+        }
+        let text = edit::with_document(editable(&place)?, &place.manifest.document, Some(&yaml(&value)?));
+        self.change_file(&place.file, text)
+    }
+
+    fn checked(&self, manifest: Value) -> Result<(Key, Value), WriteError> {
+        let checked = manifest::check(manifest, self.0.state.lock().validator());
+        checked.map_err(|wrong| match wrong {
             manifest::Wrong::Foreign(what) => WriteError::Refused(what),
             manifest::Wrong::Fields(_, errors) => {
                 let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 WriteError::Refused(list.join("; "))
             }
-        })?;
-        let yaml = serde_norway::to_string(&value).map_err(|e| WriteError::Refused(e.to_string()))?;
-        match found {
-            None => self.change(&edit::file_name(&key), Some(yaml)),
-            Some(place) if place.manifest.value == value => Ok(()),
-            Some(place) => {
-                let text = editable(&place)?;
-                let text = edit::with_document(text, &place.manifest.document, Some(&yaml));
-                self.change(&place.file, text)
-            }
-        }
+        })
     }
 
     fn delete_now(&self, key: &Key) -> Result<bool, WriteError> {
@@ -158,7 +176,7 @@ impl Folder {
             return Ok(false);
         };
         let text = edit::with_document(editable(&place)?, &place.manifest.document, None);
-        self.change(&place.file, text)?;
+        self.change_file(&place.file, text)?;
         Ok(true)
     }
 
@@ -172,6 +190,10 @@ impl Folder {
             .await
             .unwrap_or_else(|e| Err(WriteError::Unavailable(Box::new(e))))
     }
+}
+
+fn yaml(value: &Value) -> Result<String, WriteError> {
+    serde_norway::to_string(value).map_err(|e| WriteError::Refused(e.to_string()))
 }
 
 fn key_of(manifest: &Value) -> Option<Key> {
@@ -227,10 +249,24 @@ impl ResourceWriter for Folder {
         debug!(object = %target, reason = notice.reason, note = notice.note, "event");
         Ok(())
     }
+}
 
-    async fn apply(&self, manifest: &Value) -> Result<(), WriteError> {
+#[async_trait]
+impl Specs for Folder {
+    async fn routes(&self) -> Result<Vec<Route>, WriteError> {
+        let routes = self.0.state.lock().routes();
+        Ok(routes.iter().map(|route| (**route).clone()).collect())
+    }
+
+    async fn create(&self, manifest: &Value) -> Result<Target, WriteError> {
         let manifest = manifest.clone();
-        self.blocking(move |folder| folder.apply_now(manifest)).await
+        self.blocking(move |folder| folder.create_now(manifest)).await
+    }
+
+    async fn change(&self, target: &Target, resource_version: &str, patch: &Value) -> Result<(), WriteError> {
+        let (target, version, patch) = (target.clone(), resource_version.to_owned(), patch.clone());
+        self.blocking(move |folder| folder.change_now(&target, &version, &patch))
+            .await
     }
 
     async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, WriteError> {

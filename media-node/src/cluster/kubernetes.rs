@@ -1,4 +1,5 @@
-//! The world as a cluster has it: watches fill the stores, server-side apply writes.
+//! The world as a cluster has it: watches fill the stores; statuses are written by server-side apply,
+//! specs by create, merge patch and delete.
 //!
 //! All Cameras of the namespace are watched, not only those whose `status.node` is this node:
 //! a node must see when a camera that it hands over runs elsewhere, which path an older Camera
@@ -10,12 +11,12 @@
 
 use super::peers::Identity;
 use super::resource::{
-    Kind, News, Notice, ResourceWriter, SecretData, Secrets, Target, World, WriteError, Writers,
+    Kind, News, Notice, ResourceWriter, SecretData, Secrets, Specs, Target, World, WriteError, Writers,
 };
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -33,7 +34,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use weir_crds::{GATEWAY_MANAGER, NODE_MANAGER};
+use weir_crds::{GATEWAY_MANAGER, NODE_MANAGER, Route};
 use weir_proto::Redacted;
 
 /// Between two tries to watch, at most.
@@ -68,10 +69,12 @@ pub fn feed(client: &Client, me: &Identity, stop: &CancellationToken) -> (World,
         routes,
         pools,
         pods,
+        gateways,
         news,
     } = writers;
     let all = Config::default().timeout(WATCH_SECONDS);
     let nodes = all.clone().labels(&me.node_selector());
+    let others = all.clone().labels(&me.gateway_selector());
     let mut tasks = JoinSet::new();
     let namespace = me.namespace.as_str();
     tasks.spawn(follow(
@@ -99,6 +102,13 @@ pub fn feed(client: &Client, me: &Identity, stop: &CancellationToken) -> (World,
         Api::namespaced(client.clone(), namespace),
         nodes,
         pods,
+        news.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(follow(
+        Api::namespaced(client.clone(), namespace),
+        others,
+        gateways,
         news,
         stop.clone(),
     ));
@@ -310,23 +320,50 @@ impl ResourceWriter for Cluster {
         };
         in_time(self.recorder.publish(&event, &about)).await
     }
+}
 
-    async fn apply(&self, manifest: &Value) -> Result<(), WriteError> {
-        let text = |pointer: &str| {
-            manifest
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
+#[async_trait]
+impl Specs for Cluster {
+    async fn routes(&self) -> Result<Vec<Route>, WriteError> {
+        let api: Api<DeserializeGuard<Route>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let all = in_time(api.list(&ListParams::default())).await?;
+        // One that this version can't read serves nothing here; the watch has said so.
+        Ok(all.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+    }
+
+    async fn create(&self, manifest: &Value) -> Result<Target, WriteError> {
+        let unusable = |why: &str| WriteError::Refused(why.to_owned());
+        let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str);
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let kind = Kind::of(api_version.unwrap_or_default(), kind.unwrap_or_default())
+            .ok_or_else(|| unusable("apiVersion or kind is missing or unknown"))?;
+        let object: DynamicObject = serde_json::from_value(manifest.clone())
+            .map_err(|e| unusable(&format!("the manifest is not that of an object: {e}")))?;
+        let namespace = text("/metadata/namespace").unwrap_or(&self.namespace);
+        let params = PostParams {
+            field_manager: Some(GATEWAY_MANAGER.to_owned()),
+            ..PostParams::default()
         };
-        let Some(kind) = Kind::of(text("/apiVersion"), text("/kind")) else {
-            return Err(WriteError::Refused(
-                "apiVersion or kind is missing or unknown".to_owned(),
-            ));
+        let created = in_time(self.api(kind, namespace).create(&params, &object)).await?;
+        Ok(Target {
+            kind,
+            namespace: namespace.to_owned(),
+            name: created.name_any(),
+            uid: created.uid().unwrap_or_default(),
+        })
+    }
+
+    async fn change(&self, target: &Target, resource_version: &str, patch: &Value) -> Result<(), WriteError> {
+        let mut patch = patch.clone();
+        // The API server compares both.
+        patch["metadata"]["uid"] = target.uid.as_str().into();
+        patch["metadata"]["resourceVersion"] = resource_version.into();
+        let params = PatchParams {
+            field_manager: Some(GATEWAY_MANAGER.to_owned()),
+            ..PatchParams::default()
         };
-        let namespace = manifest.pointer("/metadata/namespace").and_then(Value::as_str);
-        let api = self.api(kind, namespace.unwrap_or(&self.namespace));
-        let params = PatchParams::apply(GATEWAY_MANAGER).force();
-        in_time(api.patch(text("/metadata/name"), &params, &Patch::Apply(manifest))).await?;
+        let api = self.api(target.kind, &target.namespace);
+        in_time(api.patch(&target.name, &params, &Patch::Merge(&patch))).await?;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The nodes of this pool, as their pods tell: who is ready, and where each is reached.
+//! The pods of this pool, as they tell of themselves: who is ready, and where each is reached.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::Store;
@@ -17,14 +17,23 @@ pub struct Identity {
 impl Identity {
     /// Selects the pods that are this pool's nodes.
     pub fn node_selector(&self) -> String {
+        self.selector("node")
+    }
+
+    /// Selects the pods that are this pool's gateways.
+    pub fn gateway_selector(&self) -> String {
+        self.selector("gateway")
+    }
+
+    fn selector(&self, component: &str) -> String {
         format!(
-            "app.kubernetes.io/name=weir,app.kubernetes.io/component=node,weir.video/pool={}",
+            "app.kubernetes.io/name=weir,app.kubernetes.io/component={component},weir.video/pool={}",
             self.pool
         )
     }
 }
 
-/// One node.
+/// One pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// `host:port` of its HTTP port.
@@ -35,12 +44,12 @@ pub struct Peer {
     pub ready: bool,
 }
 
-/// The nodes that can be reached, by name.
+/// The pods of one component that can be reached, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peers(BTreeMap<String, Peer>);
 
 impl Peers {
-    /// `http_port` is the port on which all nodes of the pool serve relays.
+    /// `http_port` is the port on which all pods of the pool serve one another.
     pub fn of(pods: &Store<Pod>, http_port: u16) -> Self {
         Self::of_pods(pods.state().iter().map(|p| &**p), http_port)
     }
@@ -52,6 +61,13 @@ impl Peers {
     /// The node of that name, ready or not.
     pub fn get(&self, name: &str) -> Option<&Peer> {
         self.0.get(name)
+    }
+
+    /// Name and address of each, ready or not.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, peer)| (name.as_str(), peer.address.as_str()))
     }
 
     /// Names of the nodes that take new streams.

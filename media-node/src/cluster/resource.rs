@@ -27,6 +27,8 @@ pub struct World {
     pub pools: Store<MediaPool>,
     /// The pool's node pods; always empty without a cluster.
     pub pods: Store<Pod>,
+    /// The pool's gateway pods, likewise.
+    pub gateways: Store<Pod>,
     news: watch::Receiver<u64>,
 }
 
@@ -36,6 +38,11 @@ impl World {
         let mut news = self.news.clone();
         news.borrow_and_update();
         news
+    }
+
+    /// A number that is another one whenever a store may have changed.
+    pub fn version(&self) -> u64 {
+        *self.news.borrow()
     }
 
     /// Waits until every store has been filled once. False if a feed ended before that.
@@ -49,6 +56,7 @@ impl World {
                 self.routes.wait_until_ready().now_or_never(),
                 self.pools.wait_until_ready().now_or_never(),
                 self.pods.wait_until_ready().now_or_never(),
+                self.gateways.wait_until_ready().now_or_never(),
             ];
             if looks.iter().all(|look| matches!(look, Some(Ok(())))) {
                 return true;
@@ -87,6 +95,7 @@ pub(super) struct Writers {
     pub(super) routes: Writer<Route>,
     pub(super) pools: Writer<MediaPool>,
     pub(super) pods: Writer<Pod>,
+    pub(super) gateways: Writer<Pod>,
     pub(super) news: News,
 }
 
@@ -98,6 +107,7 @@ impl Writers {
             routes: Writer::default(),
             pools: Writer::default(),
             pods: Writer::default(),
+            gateways: Writer::default(),
             news: News::new(sender),
         };
         let world = World {
@@ -105,6 +115,7 @@ impl Writers {
             routes: writers.routes.as_reader(),
             pools: writers.pools.as_reader(),
             pods: writers.pods.as_reader(),
+            gateways: writers.gateways.as_reader(),
             news: receiver,
         };
         (world, writers)
@@ -128,6 +139,7 @@ impl Writers {
         fill(&mut self.routes);
         fill(&mut self.pools);
         fill(&mut self.pods);
+        fill(&mut self.gateways);
         self.news.tell();
     }
 }
@@ -230,7 +242,7 @@ pub struct Notice {
     pub note: String,
 }
 
-/// Writes to resources. Implementations take care of deadlines; callers of retries.
+/// Says in resources how things are. Implementations take care of deadlines; callers of retries.
 #[async_trait]
 pub trait ResourceWriter: Send + Sync {
     /// Makes `status` all that the media nodes say of the object's status. With a resource version
@@ -244,11 +256,22 @@ pub trait ResourceWriter: Send + Sync {
 
     /// Says what happened to an object. Best effort.
     async fn notify(&self, target: &Target, notice: &Notice) -> Result<(), WriteError>;
+}
 
-    /// Makes an object, or changes the fields that `manifest` has: an API call that changes what
-    /// the user wants. `manifest` has `apiVersion`, `kind`, `metadata.name`, and for all but the
-    /// own namespace `metadata.namespace`.
-    async fn apply(&self, manifest: &Value) -> Result<(), WriteError>;
+/// Writes what users want, for API calls. It reads past the stores of a [`World`], so that whoever
+/// asks after a write finds it, also at another gateway. Implementations take care of deadlines.
+#[async_trait]
+pub trait Specs: Send + Sync {
+    /// All Routes as they are now, in any order; those that are being deleted too.
+    async fn routes(&self) -> Result<Vec<Route>, WriteError>;
+
+    /// Makes an object. `manifest` has `apiVersion`, `kind`, `metadata.name`, and for all but the
+    /// own namespace `metadata.namespace`. [`WriteError::Conflict`] when there is one of that name.
+    async fn create(&self, manifest: &Value) -> Result<Target, WriteError>;
+
+    /// Changes an object: `patch` is a JSON merge patch (RFC 7396), so that null takes a field away.
+    /// [`WriteError::Conflict`] when the object has changed since that resource version.
+    async fn change(&self, target: &Target, resource_version: &str, patch: &Value) -> Result<(), WriteError>;
 
     /// Deletes an object. False if there was none.
     async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, WriteError>;
@@ -270,6 +293,17 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// The message with its causes.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+
     /// For the metric label.
     pub const fn category(&self) -> &'static str {
         match self {

@@ -32,6 +32,7 @@ use pull::Pulls;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use task::Task;
 use tokio::sync::{Notify, mpsc, watch};
@@ -91,6 +92,9 @@ pub struct Supervisor(Arc<Shared>);
 
 struct Shared {
     index: Mutex<Index>,
+    /// What the index is made from, and the version of it that it was made from.
+    world: World,
+    indexed: AtomicU64,
     bell: Notify,
     /// Cameras that are ours or are being handed over.
     placed: watch::Sender<usize>,
@@ -101,6 +105,8 @@ impl Supervisor {
     pub fn start(parts: Parts, settings: Settings, stop: CancellationToken) -> (Self, JoinHandle<()>) {
         let handle = Self(Arc::new(Shared {
             index: Mutex::default(),
+            world: parts.world.clone(),
+            indexed: AtomicU64::new(parts.world.version().wrapping_sub(1)),
             bell: Notify::new(),
             placed: watch::Sender::new(0),
         }));
@@ -119,11 +125,20 @@ impl Supervisor {
 
 impl Demand for Supervisor {
     fn wanted(&self, path: &StreamPath) -> Verdict {
-        let verdict = self.0.index.lock().ask(path, Instant::now());
+        // What was just made known to the world may be what is asked for.
+        let is_behind = self.0.is_behind();
+        let verdict = self.0.index.lock().ask(path, is_behind, Instant::now());
         if verdict == Verdict::Coming {
             self.0.bell.notify_one();
         }
         verdict
+    }
+}
+
+impl Shared {
+    /// Whether the world has changed since the index was made.
+    fn is_behind(&self) -> bool {
+        self.world.version() != self.indexed.load(Ordering::Acquire)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::auth::{Action, Auth, Caller, Denied};
 use crate::hub::{Hub, Seat, SeatHandle, Stream};
+use crate::telemetry::sessions;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use std::fmt::Display;
@@ -52,6 +53,8 @@ pub struct Counted {
     protocol: &'static str,
     seat: Option<SeatHandle>,
     span: Span,
+    /// Protocols whose sessions are counted with their viewers.
+    _open: Option<sessions::Open>,
 }
 
 impl Counted {
@@ -63,6 +66,7 @@ impl Counted {
             protocol,
             seat: None,
             span: Span::current(),
+            _open: matches!(protocol, "http-flv" | "ws-flv").then(|| sessions::FLV.open()),
         }
     }
 

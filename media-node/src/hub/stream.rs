@@ -166,6 +166,15 @@ impl Stream {
         seats.iter().filter_map(SeatHandle::view).collect()
     }
 
+    /// The seat of the viewer with that number and of one of these protocols, if it is still there.
+    pub fn seat(&self, number: u32, is_protocol: impl Fn(&str) -> bool) -> Option<SeatHandle> {
+        let seats = self.inner.lock().seats.clone();
+        seats.into_iter().find(|seat| {
+            seat.view()
+                .is_some_and(|view| view.number == number && is_protocol(view.visitor.protocol))
+        })
+    }
+
     /// A cursor over the access units, starting at the newest keyframe.
     pub fn subscribe(self: &Arc<Self>) -> Subscriber {
         let cursor = {

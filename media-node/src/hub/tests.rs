@@ -170,6 +170,31 @@ async fn a_viewer_gets_the_start_the_cached_gop_and_what_follows() {
 }
 
 #[tokio::test]
+async fn one_viewer_is_let_go_by_its_number_and_protocol() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let stream = publisher.stream().clone();
+    let mut viewers = Vec::new();
+    for _ in 0..2 {
+        let (ours, theirs) = pair().await;
+        let seat = stream.watch(KEY, || Box::new(Plain), Box::new(TcpSink::new(ours)), visitor());
+        viewers.push((tokio::spawn(async move { seat.run().await }), theirs));
+    }
+    assert!(stream.seat(2, |protocol| protocol == "rtsp").is_none());
+    assert!(stream.seat(3, |_| true).is_none());
+    stream
+        .seat(2, |protocol| protocol == "test")
+        .expect("it is there")
+        .close();
+    let (second, _) = viewers.pop().expect("two viewers");
+    assert!(matches!(second.await.expect("no panic"), Departure::Closed));
+    assert!(stream.seat(2, |_| true).is_none());
+    publisher.push(unit(0, true, "K0,"));
+    publisher.flush();
+    read(&mut viewers[0].1, "start:K0,").await;
+}
+
+#[tokio::test]
 async fn a_slow_viewer_skips_to_a_keyframe_and_others_miss_nothing() {
     let hub = Hub::new();
     let mut publisher = publish(&hub, "a");

@@ -9,6 +9,7 @@ use super::retry::{Attempt, Failure, Session};
 use super::{Credentials, Job, Reason, Transport};
 use crate::auth::source_policy::{Refused, SourcePolicy};
 use crate::hub::{Hub, Provenance, Publisher, Segmentation};
+use crate::telemetry::sessions;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use retina::client::{
@@ -148,6 +149,7 @@ impl RtspPull<'_> {
             other => other,
         };
         let (mut demuxed, mut inputs) = connected.map_err(|(failure, _)| failure)?;
+        let _open = sessions::RTSP.open();
         let mut publisher = None;
         let mut patience = Patience::new(tokio::time::Instant::now());
         loop {

@@ -135,6 +135,10 @@ async fn accept<F>(
                 continue;
             }
         };
+        if let Err(error) = set_options(&socket) {
+            debug!(%peer, %error, "the connection was gone at once");
+            continue;
+        }
         let place = limits.take(peer.ip());
         let is_spare = place.is_none();
         let Some(place) = place.or_else(|| limits.take_spare(peer.ip()).filter(|_| has_spare)) else {
@@ -174,10 +178,6 @@ fn set_options(socket: &TcpStream) -> io::Result<()> {
 }
 
 async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer, stop: CancellationToken) {
-    if let Err(error) = set_options(&socket) {
-        debug!(%peer, %error, "the connection was gone at once");
-        return;
-    }
     let mut first = BytesMut::new();
     let protocol = match timeout(SNIFF_PATIENCE, sniff(&socket, &mut first)).await {
         Ok(Ok(protocol)) => protocol,

@@ -12,6 +12,7 @@ use crate::auth::{Caller, Denied};
 use crate::egress::Viewing;
 use crate::hub::Departure;
 use crate::ingest::{FlvError, Publishing};
+use crate::telemetry::sessions;
 use bytes::BytesMut;
 use std::convert::Infallible;
 use std::io;
@@ -94,10 +95,7 @@ enum Wish {
 impl RtmpDoor {
     /// Serves one connection to its end.
     pub async fn serve(self, socket: TcpStream, peer: SocketAddr) {
-        if let Err(error) = socket.set_nodelay(true) {
-            debug!(%peer, %error, "the connection was gone at once");
-            return;
-        }
+        let _open = sessions::RTMP.open();
         let span = info_span!("rtmp", %peer, stream = tracing::field::Empty);
         let mut random = [0; RANDOM_BYTES];
         rand::fill(&mut random);

@@ -14,6 +14,7 @@ use crate::egress::rtsp::{Transports, UdpPorts};
 use crate::egress::web_socket::WebSocket;
 use crate::ingest::Publishing;
 use crate::listen::web_socket::write;
+use crate::telemetry::sessions;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
@@ -147,6 +148,7 @@ impl RtspDoor {
         config: Config,
         caller: Option<Caller>,
     ) {
+        let _open = sessions::RTSP.open();
         let span = info_span!("rtsp", %peer, stream = tracing::field::Empty);
         let anonymous = self.viewing.auth.anonymous_view();
         let connection = Connection {

@@ -1,14 +1,17 @@
 //! What the APIs ask of this process: its streams and cameras, as plain values.
 
+use super::ordinal::Ordinal;
 use crate::api::{
-    Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerKind, DirectoryError, FrameRate, Stream,
-    StreamDirectory, Video,
+    Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerId, ConsumerKind, FrameRate, LocalStreams,
+    SessionCount, SessionCounts, Stream, Survey, Video,
 };
 use crate::cluster::directory::{CameraEntry, cameras};
 use crate::cluster::resource::World;
 use crate::hub::{self, Hub, View};
+use crate::telemetry::sessions::{self, Sessions};
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use weir_crds::camera::TrackStatus;
 use weir_proto::media::{Codec, CodecParameters, StreamPath, Track};
 
@@ -16,23 +19,44 @@ use weir_proto::media::{Codec, CodecParameters, StreamPath, Track};
 pub(super) struct Directory {
     pub(super) hub: Arc<Hub>,
     pub(super) world: World,
-    /// For streams that say nothing of themselves: where media comes in over a relay, its node.
-    pub(super) ordinal: u8,
+    /// Of this pod, in the ids of its consumers.
+    pub(super) ordinal: Ordinal,
 }
 
-#[async_trait]
-impl StreamDirectory for Directory {
-    async fn streams(&self) -> Result<Vec<Stream>, DirectoryError> {
-        Ok(self
-            .hub
-            .streams()
-            .iter()
-            .map(|stream| self.stream_of(stream))
-            .collect())
+impl LocalStreams for Directory {
+    fn survey(&self) -> Survey {
+        let count = |sessions: &Sessions| SessionCount {
+            total: sessions.total(),
+            active: sessions.active(),
+        };
+        Survey {
+            streams: self.hub.streams().iter().map(|s| self.stream_of(s)).collect(),
+            sessions: SessionCounts {
+                rtsp: count(&sessions::RTSP),
+                flv: count(&sessions::FLV),
+                wsp: count(&sessions::WSP),
+                rtmp: count(&sessions::RTMP),
+            },
+        }
     }
 
-    async fn stream(&self, path: &StreamPath) -> Result<Option<Stream>, DirectoryError> {
-        Ok(self.hub.stream(path).map(|stream| self.stream_of(&stream)))
+    fn stream(&self, path: &StreamPath) -> Option<Stream> {
+        self.hub.stream(path).map(|stream| self.stream_of(&stream))
+    }
+
+    fn close(&self, path: &StreamPath) {
+        self.hub.close(path);
+    }
+
+    fn close_consumer(&self, path: &StreamPath, consumer: ConsumerId) {
+        if consumer.pod != self.ordinal.load(Ordering::Relaxed) {
+            return;
+        }
+        let is_kind = |protocol: &str| kind_of(protocol) == Some(consumer.kind);
+        let stream = self.hub.stream(path);
+        if let Some(seat) = stream.and_then(|stream| stream.seat(consumer.number, is_kind)) {
+            seat.close();
+        }
     }
 }
 
@@ -49,10 +73,16 @@ impl CameraDirectory for Directory {
 impl Directory {
     fn stream_of(&self, stream: &hub::Stream) -> Stream {
         let tracks = stream.tracks();
+        let provenance = stream.provenance();
         Stream {
             path: stream.path().clone(),
+            hops: match provenance.protocol {
+                "relay" => 2,
+                "relay-push" => 1,
+                _ => 0,
+            },
             started: stream.started(),
-            provider: stream.provenance().address.clone(),
+            provider: provenance.address.clone(),
             received_bytes: stream.traffic().bytes_in,
             video: tracks.video().map(|(_, track)| video_of(track)),
             audio: tracks.audio().map(|(_, track)| audio_of(track)),
@@ -66,25 +96,36 @@ impl Directory {
 
     fn consumer_of(&self, view: &View) -> Option<Consumer> {
         let detail = &view.visitor.detail;
-        let (kind, extra) = match view.visitor.protocol {
-            "rtsp" => (ConsumerKind::Rtp, format!("net=rtsp-{detail}")),
-            "rtsp-multicast" => (ConsumerKind::Rtp, format!("net = rtsp-multicast, {detail}")),
-            "wsp" => (ConsumerKind::Rtp, "wsp".to_owned()),
-            "http-flv" => (ConsumerKind::Flv, format!("net=http-flv,{detail}")),
-            "ws-flv" => (ConsumerKind::Flv, format!("net=websocket-flv,{detail}")),
-            "rtmp" => (ConsumerKind::Flv, format!("net=rtmp,{detail}")),
-            // A relay's viewers are counted where they are.
-            _ => return None,
+        let protocol = view.visitor.protocol;
+        let kind = kind_of(protocol)?;
+        let extra = match protocol {
+            "rtsp" => format!("net=rtsp-{detail}"),
+            "rtsp-multicast" => format!("net = rtsp-multicast, {detail}"),
+            "wsp" => "wsp".to_owned(),
+            "ws-flv" => format!("net=websocket-flv,{detail}"),
+            _ => format!("net={protocol},{detail}"),
         };
         Some(Consumer {
-            kind,
-            node: self.ordinal,
-            number: view.number,
+            id: ConsumerId {
+                kind,
+                pod: self.ordinal.load(Ordering::Relaxed),
+                number: view.number,
+            },
             started: view.started,
             extra,
             queued_bytes: view.bytes_out,
             sent_bytes: view.bytes_out,
         })
+    }
+}
+
+/// None: not a consumer. A relay's viewers are counted where they are.
+fn kind_of(protocol: &str) -> Option<ConsumerKind> {
+    match protocol {
+        "rtsp" | "rtsp-multicast" | "wsp" => Some(ConsumerKind::Rtp),
+        "http-flv" | "ws-flv" | "rtmp" => Some(ConsumerKind::Flv),
+        // A relay's viewers are counted where they are.
+        _ => None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! A pod that viewers and API clients talk to.
 
 use super::directory::Directory;
-use super::limits;
 use super::pod::{self, Pod};
+use super::pods::PoolPods;
 use super::ports::Ports;
 use super::serving::{Offered, Serving};
 use super::shutdown;
 use super::standalone::announce;
-use crate::api::{Api, Endpoints, Readiness, Server};
+use super::{limits, ordinal};
+use crate::api::{Api, Endpoints, Pool, Readiness, Server, pool_router};
 use crate::auth::{AdminFiles, Auth};
 use crate::cluster::edge::{Edge, EdgeSettings};
 use crate::egress::hls::Hls;
@@ -25,7 +26,7 @@ use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{debug, info};
 use weir_proto::media::StreamPath;
 
 /// How long a viewer waits for a stream: the node may have to dial the camera first.
@@ -56,9 +57,9 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let ending = CancellationToken::new();
     let Pod {
         world,
+        cluster,
         settings,
         mut feeds,
-        ..
     } = Pod::open(pod, &ending).await?;
     let secret = settings.relay.secret().clone();
     let pushing = secret.clone();
@@ -104,12 +105,21 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let directory = Arc::new(Directory {
         hub: hub.clone(),
         world: world.clone(),
-        ordinal: pod::ordinal(&pod.pod_name),
+        ordinal: ordinal::hold(database.clone(), pod.pod_name.clone(), ending.clone()).await,
     });
+    let others = Arc::new(PoolPods {
+        world: world.clone(),
+        me: pod.pod_name.clone(),
+        http_port: pod.ports.http_port,
+        secret: auth.relay_secret().secret().clone(),
+    });
+    let pool = pool_router(directory.clone(), auth.clone());
     let api = Api {
         auth,
-        streams: directory.clone(),
+        streams: Pool::new(directory.clone(), Some(others)),
         cameras: directory,
+        specs: Arc::new(cluster.clone()),
+        secrets: Arc::new(cluster),
         readiness,
         metrics: Arc::new(move || metrics.render()),
         endpoints: Endpoints {
@@ -147,7 +157,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         rtsp: Some(rtsp),
         rtmp: Some(rtmp),
         viewing,
-        http: crate::api::router(api).merge(http::router(streams)),
+        http: crate::api::router(api).merge(http::router(streams)).merge(pool),
     };
     let listening = Serving::start(ports, offered, &pod.ports.limits());
     announce(&ready)?;
@@ -167,6 +177,9 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     }
     listening.drain().await;
     while feeds.join_next().await.is_some() {}
+    if let Err(error) = database.release_ordinal(&pod.pod_name).await {
+        debug!(error = %error.chain(), "the ordinal is left to expire");
+    }
     database.close().await;
     info!("stopped");
     Ok(())

@@ -1,12 +1,14 @@
 //! A pod that ingests the cameras placed on it and serves them to gateways.
 
+use super::directory::Directory;
 use super::limits;
+use super::ordinal::Ordinal;
 use super::pod::{self, Pod};
 use super::ports::Ports;
 use super::serving::{Offered, Serving};
 use super::standalone::announce;
 use super::{demo, shutdown};
-use crate::api::{Readiness, health_router};
+use crate::api::{Readiness, health_router, pool_router};
 use crate::auth::Auth;
 use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::Viewing;
@@ -51,8 +53,14 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     };
     let readiness = Readiness::new();
     let resources = readiness.check("resources");
+    let directory = Directory {
+        hub: hub.clone(),
+        world: world.clone(),
+        ordinal: Ordinal::default(),
+    };
     let http = health_router(readiness, Arc::new(move || metrics.render()))
-        .merge(relay::router(hub.clone(), viewing.auth.clone()));
+        .merge(relay::router(hub.clone(), viewing.auth.clone()))
+        .merge(pool_router(Arc::new(directory), viewing.auth.clone()));
     let offered = Offered {
         viewing,
         rtsp: None,

@@ -72,13 +72,6 @@ fn policy_of(world: &World, denied: &[String]) -> SourcePolicy {
     SourcePolicy::pool(&rules, denied.iter().cloned())
 }
 
-/// The number at the end of a pod's name: 1 of `media-node-1`; 0 where there is none.
-pub(super) fn ordinal(name: &str) -> u8 {
-    name.rsplit_once('-')
-        .and_then(|(_, number)| number.parse().ok())
-        .unwrap_or(0)
-}
-
 /// Tells a gateway from the others of its pool in the ids that it hands out. Their names end in
 /// letters by chance, so this is a hash; two that are equal would only mean that the wrong one of them
 /// may be asked for an id, and doesn't know it.

@@ -2,10 +2,11 @@
 
 use super::directory::Directory;
 use super::limits;
+use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
 use super::serving::{Offered, Serving};
 use super::{demo, shutdown};
-use crate::api::{Api, Endpoints, Readiness, Server};
+use crate::api::{Api, Endpoints, Pool, Readiness, Server};
 use crate::args;
 use crate::auth::source_policy::SourcePolicy;
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
@@ -93,7 +94,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let settings = supervisor::Settings::new("standalone", true, &media);
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor));
-    let following = tokio::spawn(folder.run(ending.clone()));
+    let following = tokio::spawn(folder.clone().run(ending.clone()));
     tokio::spawn(follow_policy(world.clone(), policy, ending.clone()));
     let sweeper = auth.clone();
     let sweep_end = ending.clone();
@@ -109,12 +110,14 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let directory = Arc::new(Directory {
         hub: hub.clone(),
         world,
-        ordinal: 0,
+        ordinal: Ordinal::default(),
     });
     let api = Api {
         auth: auth.clone(),
-        streams: directory.clone(),
+        streams: Pool::new(directory.clone(), None),
         cameras: directory,
+        specs: Arc::new(folder.clone()),
+        secrets: Arc::new(folder),
         readiness,
         metrics: Arc::new(move || metrics.render()),
         endpoints: Endpoints {

@@ -17,7 +17,7 @@ use weir_crds::{
     media_pool::NodeStatus,
 };
 
-use super::{Context, Rest, World, named_secrets};
+use super::{Context, Rest, World, camera_secrets, route_secrets};
 use crate::{
     apply::{self, request},
     error::{Category, Error},
@@ -101,11 +101,13 @@ pub(super) async fn grant(
 }
 
 fn build(context: &Context, pool: &MediaPool, objects: &Objects, serving: &Serving) -> Vec<Built> {
+    let route_secrets = route_secrets(objects);
     resources::build(&Input {
         pool,
         settings: &context.settings,
         nodes: serving.replicas,
-        secrets: &named_secrets(objects),
+        secrets: &(&camera_secrets(objects) | &route_secrets),
+        route_secrets: &route_secrets,
     })
 }
 
@@ -354,6 +356,7 @@ fn summary(
         settings: &context.settings,
         nodes: serving.replicas,
         secrets: &BTreeSet::new(),
+        route_secrets: &BTreeSet::new(),
     };
     let exist = objects
         .pods

@@ -224,12 +224,23 @@ async fn write_conditions<K: Plain>(
     }
 }
 
-/// Secrets that Cameras and Routes of the namespace name and nodes may read: none that is a pool's own.
-fn named_secrets(objects: &Objects) -> BTreeSet<String> {
-    let cameras = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
-    let routes = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
-    let named = cameras.chain(routes).map(|s| s.secret_name.clone());
-    named.filter(|name| !is_of_a_pool(objects, name)).collect()
+/// Secrets that Cameras of the namespace name and nodes may read: none that is a pool's own.
+fn camera_secrets(objects: &Objects) -> BTreeSet<String> {
+    let named = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
+    of_sources(objects, named.map(|s| &s.secret_name))
+}
+
+/// Secrets that Routes of the namespace name, which nodes and gateways may read: none that is a pool's own.
+fn route_secrets(objects: &Objects) -> BTreeSet<String> {
+    let named = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
+    of_sources(objects, named.map(|s| &s.secret_name))
+}
+
+fn of_sources<'a>(objects: &Objects, named: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+    named
+        .filter(|name| !is_of_a_pool(objects, name))
+        .cloned()
+        .collect()
 }
 
 /// Whether a Secret is one of a pool, whose content no source may be sent.

@@ -27,6 +27,8 @@ struct Case {
     #[serde(default)]
     secrets: BTreeSet<String>,
     #[serde(default)]
+    route_secrets: BTreeSet<String>,
+    #[serde(default)]
     network_policies: bool,
     #[serde(default)]
     metrics_from: Vec<NetworkPolicyPeer>,
@@ -53,6 +55,7 @@ fn objects(case: &Case) -> (MediaPool, Vec<Built>) {
         settings: &settings,
         nodes,
         secrets: &case.secrets,
+        route_secrets: &case.route_secrets,
     });
     (pool, built)
 }
@@ -149,21 +152,23 @@ fn everything_goes_with_its_pool_and_can_be_found() {
 
 #[test]
 fn no_secret_is_readable_when_none_is_named() {
-    let case = |secrets: &[&str]| Case {
+    let names = |names: &[&str]| names.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
+    let case = |secrets: &[&str], route_secrets: &[&str]| Case {
         what: String::new(),
         spec: json!({}),
         nodes: None,
-        secrets: secrets.iter().map(|s| (*s).to_owned()).collect(),
+        secrets: names(secrets),
+        route_secrets: names(route_secrets),
         network_policies: false,
         metrics_from: vec![],
         deny_sources: vec![],
         image_pull_secrets: vec![],
     };
-    let rules = |secrets: &[&str]| {
-        let role = objects(&case(secrets))
+    let rules = |component: &str, secrets: &[&str], route_secrets: &[&str]| {
+        let role = objects(&case(secrets, route_secrets))
             .1
             .into_iter()
-            .find(|o| o.resource.kind == "Role" && o.name == "media-node");
+            .find(|o| o.resource.kind == "Role" && o.name == format!("media-{component}"));
         let rules = role.expect("a role").body["rules"]
             .as_array()
             .expect("rules")
@@ -171,14 +176,28 @@ fn no_secret_is_readable_when_none_is_named() {
         rules
             .into_iter()
             .filter(|r| r["resources"] == json!(["secrets"]))
+            .map(|r| (r["resourceNames"].clone(), r["verbs"].clone()))
             .collect::<Vec<_>>()
     };
-    assert!(rules(&[]).is_empty());
-    let named = rules(&["front-door"]);
-    assert_eq!(named.len(), 1);
+    assert!(rules("node", &[], &[]).is_empty());
     assert_eq!(
-        (&named[0]["resourceNames"], &named[0]["verbs"]),
-        (&json!(["front-door"]), &json!(["get"]))
+        rules("node", &["front-door"], &[]),
+        [(json!(["front-door"]), json!(["get"]))]
+    );
+    // A gateway may make Secrets, and read those of Routes; it deletes those alone that it has made.
+    let create = (Value::Null, json!(["create"]));
+    assert_eq!(
+        rules("gateway", &["front-door"], &[]),
+        std::slice::from_ref(&create)
+    );
+    let made = "route-0123456789abcdef0123-89abcdef";
+    assert_eq!(
+        rules("gateway", &["front-door", "mine", made], &["mine", made]),
+        [
+            create,
+            (json!(["mine"]), json!(["get"])),
+            (json!([made]), json!(["get", "delete"])),
+        ]
     );
 }
 

@@ -3,10 +3,16 @@
 //!
 //! One function answers all of it, because which status an unknown path gets depends on who asks.
 
+mod body;
 mod login;
+mod openapi;
 mod paging;
+mod route_url;
+mod routes;
+mod runtime;
 pub(super) mod server;
-pub(super) mod streams;
+mod streams;
+mod users;
 mod wire;
 
 use super::error::Error;
@@ -32,6 +38,9 @@ const ANONYMOUS: [&str; 4] = [
 /// Everything below it may be read with any token; compared in lower case.
 const STREAMS: &str = "/api/v1/streams";
 
+/// An addition of ours, for everybody: what can be called, in `OpenAPI`.
+const DESCRIPTION: &str = "/api/openapi.json";
+
 pub(super) fn router(api: Arc<Api>) -> Router {
     let routes = Router::new()
         .route("/api/", any(handle))
@@ -46,23 +55,38 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
 
 async fn answer(api: &Api, request: Request) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    check(api, &parts.method, &parts.uri).await?;
+    let (method, uri) = (&parts.method, &parts.uri);
+    if (method, uri.path()) == (&Method::GET, DESCRIPTION) {
+        return Ok(openapi::tell());
+    }
+    check(api, method, uri).await?;
     // From here on case counts.
-    match (&parts.method, path) {
-        (&Method::POST, "/api/v1/login") => {
+    let path = uri.path().strip_prefix("/api/v1/").ok_or(Error::NotFound)?;
+    let (resource, rest) = match path.split_once('/') {
+        Some((resource, rest)) => (resource, Some(rest)),
+        None => (path, None),
+    };
+    match (method, resource, rest) {
+        (&Method::POST, "login", None) => {
             let peer = peer(parts.extensions.get());
             login::login(api, peer, &request::body(body).await?).await
         }
-        (&Method::GET, "/api/v1/refreshtoken") => {
-            login::refresh(api, request::parameter(&parts.uri, "token").as_deref()).await
+        (&Method::GET, "refreshtoken", None) => {
+            login::refresh(api, request::parameter(uri, "token").as_deref()).await
         }
-        (&Method::GET, "/api/v1/server") => Ok(server::tell(&api.server)),
-        (&Method::GET, "/api/v1/streams") => streams::list(api, &parts.uri).await,
-        (&Method::GET, _) => match path.strip_prefix("/api/v1/streams/") {
-            Some(path) => streams::one(api, path, &parts.uri).await,
-            None => Err(Error::NotFound),
-        },
+        (&Method::GET, "server", None) => Ok(server::tell(&api.server)),
+        (&Method::GET, "runtime", None) => Ok(runtime::tell(api, uri).await),
+        (&Method::GET, "users", None) => users::list(api, uri).await,
+        (&Method::GET, "users", Some(name)) => users::one(api, name).await,
+        (&Method::DELETE, "users", Some(name)) => users::delete(api, name).await,
+        (&Method::POST, "users", None) => users::save(api, uri, &request::body(body).await?).await,
+        (&Method::GET, "routes", None) => routes::list(api, uri).await,
+        (&Method::GET, "routes", Some(pattern)) => routes::one(api, pattern).await,
+        (&Method::DELETE, "routes", Some(pattern)) => routes::delete(api, pattern).await,
+        (&Method::POST, "routes", None) => routes::save(api, &request::body(body).await?).await,
+        (&Method::GET, "streams", None) => streams::list(api, uri).await,
+        (&Method::GET, "streams", Some(path)) => streams::one(api, path, uri).await,
+        (&Method::DELETE, "streams", Some(path)) => streams::delete(api, path, uri).await,
         _ => Err(Error::NotFound),
     }
 }

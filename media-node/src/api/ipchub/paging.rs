@@ -3,6 +3,8 @@
 use super::super::error::Error;
 use super::super::request;
 use axum::http::Uri;
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
 
 const DEFAULT: usize = 20;
 const LARGEST: i64 = 10_000;
@@ -31,17 +33,19 @@ impl Wanted {
         if size.is_empty() {
             return Ok(Self { size: DEFAULT, after });
         }
-        let size: i64 = size.parse().map_err(|error: std::num::ParseIntError| {
-            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-            let reason = match error.kind() {
-                PosOverflow | NegOverflow => "value out of range",
-                _ => "invalid syntax",
-            };
-            Error::Failed(format!("strconv.Atoi: parsing {size:?}: {reason}"))
-        })?;
+        let size: i64 = number("Atoi", &size)?;
         let size = usize::try_from(size.min(LARGEST));
         let size = size.map_err(|_| Error::Failed("invalid page_size".into()))?;
         Ok(Self { size, after })
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Also the token of an empty page, in lists that echo it.
+    pub(super) fn after(&self) -> &str {
+        &self.after
     }
 
     /// Cuts the page out of all items, which are sorted by the bytes of their keys.
@@ -56,6 +60,17 @@ impl Wanted {
         let last = items.last().map(&key);
         Page { items, total, last }
     }
+}
+
+/// A number in a query, with the documented text where it is none; `parser` is the name that it gives.
+pub(super) fn number<T: FromStr<Err = ParseIntError>>(parser: &str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|error: ParseIntError| {
+        let reason = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Error::Failed(format!("strconv.{parser}: parsing {text:?}: {reason}"))
+    })
 }
 
 #[cfg(test)]

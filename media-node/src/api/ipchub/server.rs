@@ -1,7 +1,9 @@
 //! `GET /api/v1/server`: who answers.
 
+use super::super::process::Process;
 use super::wire;
 use axum::response::Response;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use weir_crds::jiff;
 
@@ -15,6 +17,7 @@ pub struct Server {
     started: SystemTime,
     /// The same on a clock that nobody sets.
     since: Instant,
+    pub(super) process: Arc<Process>,
 }
 
 impl Server {
@@ -26,6 +29,7 @@ impl Server {
             version: concat!("V", env!("CARGO_PKG_VERSION")).into(),
             started: SystemTime::now(),
             since: Instant::now(),
+            process: Arc::new(Process::new()),
         }
     }
 }
@@ -36,6 +40,14 @@ impl Default for Server {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/server",
+    operation_id = "ipchub.server",
+    tag = "system",
+    summary = "Says who answers",
+    responses((status = 200, description = "Name, version, platform, start", body = wire::Server, content_type = "text/plain"))
+)]
 pub(super) fn tell(server: &Server) -> Response {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     wire::json(&wire::Server {

@@ -1,110 +1,32 @@
-//! `GET /api/v1/streams` and `GET /api/v1/streams/{path}`: what runs, and who watches.
+//! `/api/v1/streams`: what runs and who watches, and ending that.
 
 use super::super::error::Error;
+use super::super::streams::{Consumer, ConsumerId, ConsumerKind, Stream};
 use super::super::{Api, request};
-use super::paging::Wanted;
+use super::paging::{Wanted, number};
 use super::server::time;
 use super::wire;
-use async_trait::async_trait;
 use axum::http::Uri;
 use axum::response::Response;
-use std::time::SystemTime;
 use weir_proto::media::StreamPath;
 
-/// Knows the streams that run, in the whole pool. Made by the role. Asking never starts one.
-#[async_trait]
-pub trait StreamDirectory: Send + Sync + 'static {
-    /// All of them, in any order, each path once.
-    async fn streams(&self) -> Result<Vec<Stream>, DirectoryError>;
-
-    /// The one with this path, if it runs.
-    async fn stream(&self, path: &StreamPath) -> Result<Option<Stream>, DirectoryError>;
-}
-
-/// Why streams can't be told. The text is shown to the caller.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DirectoryError(pub String);
-
-/// A running stream, as far as an API tells about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stream {
-    pub path: StreamPath,
-    pub started: SystemTime,
-    /// The upstream URL without credentials and with its port, or the publisher's `ip:port`.
-    pub provider: String,
-    pub received_bytes: u64,
-    pub video: Option<Video>,
-    pub audio: Option<Audio>,
-    pub consumers: Vec<Consumer>,
-}
-
-/// The codec is named as in SDP, with `H265` for it and `AAC` for MPEG4-GENERIC.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Video {
-    pub codec: String,
-    /// Pixels.
-    pub width: Option<u32>,
-    pub height: Option<u32>,
-    pub frame_rate: Option<FrameRate>,
-    pub data_rate_kbps: Option<u32>,
-    pub clock_rate_hz: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FrameRate {
-    pub per_second: f64,
-    /// Whether it never changes, by the codec's parameters.
-    pub fixed: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Audio {
-    pub codec: String,
-    pub sample_rate_hz: Option<u32>,
-    pub channels: Option<u32>,
-    pub data_rate_kbps: Option<u32>,
-}
-
-/// Somebody who watches: not a relay, and not a reader of HLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consumer {
-    pub kind: ConsumerKind,
-    /// Ordinal of the pod that serves it, below 256; 0 when there is one.
-    pub node: u8,
-    /// Counts a stream's consumers on that pod from 1, below 2^22.
-    pub number: u32,
-    pub started: SystemTime,
-    /// How it is connected, such as `net=rtsp-tcp` or `net=http-flv,10.0.0.20:46060`.
-    pub extra: String,
-    pub queued_bytes: u64,
-    pub sent_bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConsumerKind {
-    Rtp,
-    Flv,
-}
-
-impl Consumer {
-    /// Unique in a stream:
-    /// ```text
-    ///  31 30 29        22 21                    0
-    /// | kind |   node    |        number         |
-    /// ```
-    fn id(&self) -> u32 {
-        let kind = match self.kind {
-            ConsumerKind::Rtp => 0,
-            ConsumerKind::Flv => 1,
-        };
-        kind << 30 | u32::from(self.node) << 22 | self.number & 0x3f_ffff
-    }
-}
-
+#[utoipa::path(
+    get,
+    path = "/api/v1/streams",
+    operation_id = "ipchub.streams.list",
+    tag = "streams",
+    summary = "Lists the streams that run, by path",
+    params(
+        ("c" = Option<String>, Query, description = "1 adds consumers"),
+        ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = wire::StreamList, content_type = "text/plain")),
+    security(("token" = []))
+)]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     let wanted = Wanted::parse(uri)?;
-    let streams = api.streams.streams().await.map_err(failed)?;
+    let streams = api.streams.survey().await.streams;
     let page = wanted.cut(streams, |stream| shown(&stream.path));
     let consumers = with_consumers(uri);
     Ok(wire::json(&wire::StreamList {
@@ -118,24 +40,79 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     }))
 }
 
-/// `path` is the rest of the request's path, percent-encoded.
+/// `path` is the rest of the request's path, percent-encoded, as for the others here.
+#[utoipa::path(
+    get,
+    path = "/api/v1/streams/{path}",
+    operation_id = "ipchub.streams.get",
+    tag = "streams",
+    summary = "Tells about a stream that runs",
+    params(
+        ("path" = String, Path, description = "With its slashes"),
+        ("c" = Option<String>, Query, description = "1 adds consumers"),
+    ),
+    responses(
+        (status = 200, description = "The stream", body = wire::Stream, content_type = "text/plain"),
+        (status = 404, description = "It does not run", body = String),
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn one(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
-    let path = percent_encoding::percent_decode_str(path).decode_utf8();
-    let path = path
-        .ok()
-        .and_then(|path| StreamPath::parse(&path))
-        .ok_or(Error::NotFound)?;
-    let stream = api
-        .streams
-        .stream(&path)
-        .await
-        .map_err(failed)?
-        .ok_or(Error::NotFound)?;
+    let path = StreamPath::parse(&decoded(path)?).ok_or(Error::NotFound)?;
+    let stream = api.streams.stream(&path).await.ok_or(Error::NotFound)?;
     Ok(wire::json(&wire_stream(stream, with_consumers(uri))))
 }
 
-fn failed(error: DirectoryError) -> Error {
-    Error::Failed(error.0)
+/// Ends a stream, or with the verb `:consumer` one who watches it. What is not there has ended.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/streams/{path}",
+    operation_id = "ipchub.streams.delete",
+    tag = "streams",
+    summary = "Closes a stream: its source, and all who watch",
+    params(("path" = String, Path, description = "With its slashes")),
+    responses((status = 200, description = "Closed, or did not run")),
+    security(("token" = ["admin"]))
+)]
+pub(super) async fn delete(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
+    let path = decoded(path)?;
+    if let Some(path) = path.strip_suffix(":consumer") {
+        return stop_consumer(api, path, uri).await;
+    }
+    if let Some(path) = StreamPath::parse(&path) {
+        tracing::info!(stream = %path, "a stream is closed on request");
+        api.streams.close(&path).await;
+    }
+    Ok(wire::nothing())
+}
+
+#[utoipa::path(
+    delete,
+    path = "/api/v1/streams/{path}:consumer",
+    operation_id = "ipchub.streams.stop_consumer",
+    tag = "streams",
+    summary = "Lets one who watches go",
+    params(
+        ("path" = String, Path, description = "With its slashes"),
+        ("cid" = i64, Query, description = "`id` of the consumer"),
+    ),
+    responses((status = 200, description = "Gone, or was not there")),
+    security(("token" = ["admin"]))
+)]
+async fn stop_consumer(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
+    let cid = request::parameter(uri, "cid").unwrap_or_default();
+    let cid = number::<i64>("ParseInt", &cid)?;
+    let id = u32::try_from(cid).ok().and_then(ConsumerId::from_bits);
+    if let (Some(path), Some(id)) = (StreamPath::parse(path), id) {
+        tracing::info!(stream = %path, consumer = cid, "a consumer is let go on request");
+        api.streams.close_consumer(&path, id).await;
+    }
+    Ok(wire::nothing())
+}
+
+fn decoded(path: &str) -> Result<String, Error> {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
+    Ok(decoded.map_err(|_| Error::NotFound)?.into_owned())
 }
 
 fn with_consumers(uri: &Uri) -> bool {
@@ -150,7 +127,7 @@ fn wire_stream(stream: Stream, with_consumers: bool) -> wire::Stream {
     let cc = stream.consumers.len();
     let cs = with_consumers.then(|| {
         let mut consumers = stream.consumers;
-        consumers.sort_by_key(Consumer::id);
+        consumers.sort_by_key(|consumer| consumer.id.bits());
         consumers.into_iter().map(wire_consumer).collect()
     });
     wire::Stream {
@@ -181,9 +158,9 @@ fn wire_stream(stream: Stream, with_consumers: bool) -> wire::Stream {
 
 fn wire_consumer(consumer: Consumer) -> wire::Consumer {
     wire::Consumer {
-        id: consumer.id(),
+        id: consumer.id.bits(),
         start_on: time(consumer.started),
-        packet_type: match consumer.kind {
+        packet_type: match consumer.id.kind {
             ConsumerKind::Rtp => "RTP",
             ConsumerKind::Flv => "FLV",
         },

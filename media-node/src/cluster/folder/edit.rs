@@ -9,35 +9,38 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Name of the file of an object that had none.
-pub(super) fn file_name(key: &Key) -> String {
+/// Name for the file of an object that has none, where no other file is.
+pub(super) fn free_file_name(dir: &Path, key: &Key) -> String {
     let kind = key.kind.as_str().to_lowercase();
-    if key.namespace == "default" {
-        format!("{kind}-{}.yaml", key.name)
+    let stem = if key.namespace == "default" {
+        format!("{kind}-{}", key.name)
     } else {
-        format!("{kind}-{}-{}.yaml", key.namespace, key.name)
+        format!("{kind}-{}-{}", key.namespace, key.name)
+    };
+    let mut name = format!("{stem}.yaml");
+    let mut count = 1;
+    while dir.join(&name).symlink_metadata().is_ok() {
+        count += 1;
+        name = format!("{stem}.{count}.yaml");
     }
+    name
 }
 
-/// `old` with the fields that `new` has: labels and annotations one by one, the spec field by
-/// field, everything else as a whole.
-pub(super) fn merge(old: &Value, new: &Value) -> Value {
-    let mut merged = old.clone();
-    let (Some(to), Some(from)) = (merged.as_object_mut(), new.as_object()) else {
-        return new.clone();
+/// `old` as a JSON merge patch changes it, RFC 7396 section 2.
+pub(super) fn merge(old: &Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else {
+        return patch.clone();
     };
-    for (name, value) in from {
-        match (name.as_str(), to.get_mut(name), value) {
-            ("spec" | "labels" | "annotations", Some(Value::Object(to)), Value::Object(from)) => {
-                to.extend(from.clone());
-            }
-            ("metadata", Some(old), value) => *old = merge(old, value),
-            (_, _, value) => {
-                to.insert(name.clone(), value.clone());
-            }
+    let mut merged = old.as_object().cloned().unwrap_or_default();
+    for (name, value) in patch {
+        if value.is_null() {
+            merged.remove(name);
+        } else {
+            let new = merge(merged.get(name).unwrap_or(&Value::Null), value);
+            merged.insert(name.clone(), new);
         }
     }
-    merged
+    Value::Object(merged)
 }
 
 /// `text` with one document replaced; without `replacement`, taken away. `None` when nothing is
@@ -100,15 +103,29 @@ mod tests {
     }
 
     #[test]
-    fn merging_keeps_what_the_change_does_not_name() {
-        let old = json!({"kind": "Camera", "metadata": {"name": "a", "labels": {"x": "1"}},
-            "spec": {"audio": false, "source": {"rtsp": {"url": "rtsp://h/", "transport": "Tcp"}}}});
-        let new =
-            json!({"metadata": {"name": "a", "labels": {"y": "2"}}, "spec": {"source": {"publish": {}}}});
+    fn merging_keeps_what_the_patch_does_not_name_and_takes_away_what_is_null() {
+        let old = json!({"kind": "Route", "metadata": {"name": "a", "labels": {"x": "1"}},
+            "spec": {"pattern": "/a", "url": "rtsp://h/", "credentials": {"secretName": "s"}}});
+        let patch = json!({"metadata": {"labels": {"y": "2"}},
+            "spec": {"url": "rtsp://i/", "credentials": null, "none": null, "new": {"a": null, "b": 1}}});
         assert_eq!(
-            merge(&old, &new),
-            json!({"kind": "Camera", "metadata": {"name": "a", "labels": {"x": "1", "y": "2"}},
-                "spec": {"audio": false, "source": {"publish": {}}}})
+            merge(&old, &patch),
+            json!({"kind": "Route", "metadata": {"name": "a", "labels": {"x": "1", "y": "2"}},
+                "spec": {"pattern": "/a", "url": "rtsp://i/", "new": {"b": 1}}})
         );
+    }
+
+    #[test]
+    fn no_file_of_another_is_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let key = |namespace: &str| Key {
+            kind: crate::cluster::resource::Kind::Route,
+            namespace: namespace.to_owned(),
+            name: "a".to_owned(),
+        };
+        assert_eq!(free_file_name(dir.path(), &key("default")), "route-a.yaml");
+        assert_eq!(free_file_name(dir.path(), &key("other")), "route-other-a.yaml");
+        std::fs::write(dir.path().join("route-a.yaml"), "# mine").expect("a file");
+        assert_eq!(free_file_name(dir.path(), &key("default")), "route-a.2.yaml");
     }
 }

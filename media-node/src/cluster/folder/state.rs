@@ -13,6 +13,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{error, info};
+use weir_crds::Route;
 use weir_crds::validate::Validator;
 
 /// Something in the folder that is not as it should be.
@@ -276,6 +277,15 @@ impl State {
             self.writers.news.tell();
         }
         Ok(self.held.get(&key).map(|h| h.version.to_string()))
+    }
+
+    /// The resource version of an object that is in the stores.
+    pub(super) fn version(&self, key: &Key) -> Option<String> {
+        self.held.get(key).map(|held| held.version.to_string())
+    }
+
+    pub(super) fn routes(&self) -> Vec<Arc<Route>> {
+        self.writers.routes.as_reader().state()
     }
 
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<SecretData> {

@@ -312,10 +312,18 @@ async fn api_calls_change_the_files() {
         serde_json::json!({"apiVersion": "weir.video/v1alpha1", "kind": "Camera", "metadata": {"name": name},
             "spec": {"source": {"rtsp": {"url": url}}}})
     };
+    let patch = |url: &str| serde_json::json!({"spec": {"source": {"rtsp": {"url": url}}}});
+    let b = f
+        .world
+        .cameras
+        .find(|c| c.metadata.name.as_deref() == Some("b"))
+        .expect("b");
+    let (target, version) = (Target::of(Kind::Camera, &*b), b.metadata.resource_version.clone());
+    let version = version.expect("a version");
     f.folder
-        .apply(&manifest("b", "rtsp://three/"))
+        .change(&target, &version, &patch("rtsp://three/"))
         .await
-        .expect("applied");
+        .expect("changed");
     // At once, and the other document as it was.
     assert_eq!(f.urls(), ["a rtsp://one/", "b rtsp://three/"]);
     let yard = std::fs::read_to_string(f.dir.path().join("yard.yaml")).expect("readable");
@@ -323,15 +331,32 @@ async fn api_calls_change_the_files() {
         yard.starts_with(&format!("# the yard\n{}---\n", camera("a", "rtsp://one/"))),
         "{yard}"
     );
+    let late = f.folder.change(&target, &version, &patch("rtsp://late/")).await;
+    assert!(matches!(late, Err(WriteError::Conflict)), "{late:?}");
+    let other = Target {
+        uid: "other".to_owned(),
+        ..target
+    };
+    let gone = f.folder.change(&other, &version, &patch("rtsp://late/")).await;
+    assert!(matches!(gone, Err(WriteError::Gone)), "{gone:?}");
 
-    f.folder
-        .apply(&manifest("c", "rtsp://four/"))
+    let created = f
+        .folder
+        .create(&manifest("c", "rtsp://four/"))
         .await
-        .expect("applied");
+        .expect("created");
+    let c = f
+        .world
+        .cameras
+        .find(|c| c.metadata.name.as_deref() == Some("c"))
+        .expect("c");
+    assert_eq!(created, Target::of(Kind::Camera, &*c));
     assert!(f.dir.path().join("camera-c.yaml").is_file());
+    let again = f.folder.create(&manifest("c", "rtsp://five/")).await;
+    assert!(matches!(again, Err(WriteError::Conflict)), "{again:?}");
     let refused = f
         .folder
-        .apply(&manifest("d", "http://wrong/"))
+        .create(&manifest("d", "http://wrong/"))
         .await
         .expect_err("refused");
     assert!(refused.to_string().contains("spec.source.rtsp.url"), "{refused}");

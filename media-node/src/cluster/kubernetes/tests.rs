@@ -191,31 +191,77 @@ async fn events_are_about_the_object_and_repeated_ones_are_counted() {
     assert_eq!(seen[1].body["series"]["count"], 2);
 }
 
+fn route(name: &str, version: &str) -> Value {
+    json!({"apiVersion": "weir.video/v1alpha1", "kind": "Route",
+        "metadata": {"name": name, "namespace": "weir", "uid": "u-2", "resourceVersion": version},
+        "spec": {"pattern": "/hr/", "url": "rtsp://h/"}})
+}
+
 #[tokio::test]
-async fn specs_are_applied_by_the_gateways_manager_and_deleted() {
+async fn specs_are_written_by_the_gateways_manager() {
     let server = Scripted::default()
-        .say(200, &camera("door", "3"))
-        .say(200, &camera("door", "3"))
+        .say(201, &route("r", "3"))
+        .refuse(409, "AlreadyExists", "there is one")
+        .say(200, &route("r", "4"))
+        .refuse(409, "Conflict", "changed")
+        .say(200, &route("r", "4"))
         .refuse(404, "NotFound", "none");
     let cluster = server.cluster();
-    cluster.apply(&camera("door", "")).await.expect("applied");
-    assert!(
-        cluster
-            .delete(Kind::Camera, "weir", "door")
-            .await
-            .expect("deleted")
+    let target = cluster.create(&route("r", "")).await.expect("created");
+    assert_eq!(
+        (
+            target.kind,
+            target.namespace.as_str(),
+            target.name.as_str(),
+            target.uid.as_str()
+        ),
+        (Kind::Route, "weir", "r", "u-2")
     );
+    let again = cluster.create(&route("r", "")).await;
+    assert!(matches!(again, Err(WriteError::Conflict)), "{again:?}");
+    let patch = json!({"spec": {"credentials": null}});
+    cluster.change(&target, "3", &patch).await.expect("changed");
+    let late = cluster.change(&target, "3", &patch).await;
+    assert!(matches!(late, Err(WriteError::Conflict)), "{late:?}");
+    assert!(cluster.delete(Kind::Route, "weir", "r").await.expect("deleted"));
     assert!(
         !cluster
-            .delete(Kind::Camera, "weir", "door")
+            .delete(Kind::Route, "weir", "r")
             .await
             .expect("nothing there")
     );
     let seen = server.seen();
     let (path, query) = seen[0].uri.split_once('?').expect("a query");
-    assert!(path.ends_with("/namespaces/weir/cameras/door"), "{path}");
+    assert_eq!(seen[0].method, Method::POST);
+    assert!(path.ends_with("/namespaces/weir/routes"), "{path}");
     assert!(query.contains("fieldManager=weir-gateway"), "{query}");
-    assert_eq!(seen[1].method, Method::DELETE);
+    let (path, query) = seen[2].uri.split_once('?').expect("a query");
+    assert_eq!(seen[2].method, Method::PATCH);
+    assert_eq!(seen[2].content_type, "application/merge-patch+json");
+    assert!(path.ends_with("/namespaces/weir/routes/r"), "{path}");
+    assert!(query.contains("fieldManager=weir-gateway"), "{query}");
+    assert_eq!(
+        seen[2].body,
+        json!({"metadata": {"uid": "u-2", "resourceVersion": "3"}, "spec": {"credentials": null}})
+    );
+    assert_eq!(seen[4].method, Method::DELETE);
+}
+
+#[tokio::test]
+async fn routes_are_read_past_the_stores() {
+    let mut strange = route("strange", "1");
+    strange["spec"] = json!({"pattern": 7});
+    let list = json!({"apiVersion": "weir.video/v1alpha1", "kind": "RouteList", "metadata": {"resourceVersion": "9"},
+        "items": [route("r", "8"), strange]});
+    let server = Scripted::default()
+        .say(200, &list)
+        .refuse(503, "ServiceUnavailable", "starting");
+    let cluster = server.cluster();
+    let routes = cluster.routes().await.expect("read");
+    assert_eq!(routes.len(), 1, "one that can't be read hides no other");
+    assert_eq!(routes[0].metadata.resource_version.as_deref(), Some("8"));
+    let failure = cluster.routes().await.expect_err("away").chain();
+    assert!(failure.contains("starting"), "{failure}");
 }
 
 #[tokio::test]

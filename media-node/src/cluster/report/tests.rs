@@ -42,14 +42,6 @@ impl ResourceWriter for Pad {
         self.notices.lock().push((target.clone(), notice.clone()));
         Ok(())
     }
-
-    async fn apply(&self, _: &Value) -> Result<(), WriteError> {
-        Err(Self::unavailable())
-    }
-
-    async fn delete(&self, _: Kind, _: &str, _: &str) -> Result<bool, WriteError> {
-        Err(Self::unavailable())
-    }
 }
 
 fn target(name: &str) -> Target {

@@ -17,6 +17,11 @@ use weir_crds::condition::reason;
 
 /// A Secret that isn't there, or couldn't be read, is asked for again after this.
 const RETRY: Duration = Duration::from_secs(5);
+/// ... and sooner at first: an API call makes a Route before its Secret, and nodes are allowed to read
+/// that a moment later.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// For how long that is so.
+pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
 /// Namespace and name.
 pub(super) type SecretName = (String, String);
@@ -30,6 +35,8 @@ struct Slot {
     read_at: Option<Instant>,
     reading: bool,
     trouble: Option<String>,
+    /// Since when it could not be had.
+    missing: Option<Instant>,
 }
 
 pub(super) struct SecretCache {
@@ -77,7 +84,8 @@ impl SecretCache {
             Some(Err(refusal)) => Found::Refused(refusal.clone()),
             None => Found::Pending(slot.trouble.clone()),
         };
-        self.refresh(name, RETRY);
+        let settles = slot.missing.is_none_or(|since| since.elapsed() < SETTLING);
+        self.refresh(name, if settles { FIRST_RETRY } else { RETRY });
         found
     }
 
@@ -110,6 +118,10 @@ impl SecretCache {
         };
         slot.reading = false;
         slot.read_at = Some(Instant::now());
+        slot.missing = match &outcome {
+            Ok(Some(_)) => None,
+            Ok(None) | Err(_) => slot.missing.or(slot.read_at),
+        };
         match outcome {
             Ok(data) => {
                 slot.trouble = None;

@@ -29,11 +29,14 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Answers who asks, and remembers it when there is something to do.
-    pub(super) fn ask(&mut self, path: &StreamPath, now: Instant) -> Verdict {
-        let coming = match self.cameras.get(path) {
-            Some(can) => *can,
-            None => self.asked.len() < MOST_ASKED && self.routes.find(&canonical(path)).is_some(),
+    /// Answers who asks, and remembers it when there is something to do. While the index is behind the
+    /// world, any path may be known in a moment.
+    pub(super) fn ask(&mut self, path: &StreamPath, is_behind: bool, now: Instant) -> Verdict {
+        let coming = if let Some(can) = self.cameras.get(path) {
+            *can
+        } else {
+            let known = is_behind || self.routes.find(&canonical(path)).is_some();
+            known && self.asked.len() < MOST_ASKED
         };
         if !coming || self.failed.get(path).is_some_and(|until| *until > now) {
             return Verdict::Unknown;

@@ -1,7 +1,7 @@
 //! Streams that a Route has started: pulled for those who asked, ended when nobody watches.
 
 use super::Context;
-use super::credentials::{Found, SecretName};
+use super::credentials::{Found, SETTLING, SecretName};
 use crate::cluster::job_of;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Match;
@@ -69,6 +69,8 @@ impl Pulls {
         let credentials = match pull.secret().map(|name| c.secrets.find(&name)) {
             None => Ok(None),
             Some(Found::Ready(credentials)) => Ok(Some(credentials)),
+            // The Secret of a Route that was just made may come in a moment; each tick tries again.
+            Some(Found::Refused(_) | Found::Pending(Some(_))) if now - pull.seen < SETTLING => return,
             Some(Found::Refused(refusal)) => Err(refusal),
             // The viewers' patience bounds this wait.
             Some(Found::Pending(None)) => return,
@@ -100,8 +102,8 @@ impl Pulls {
         c.failed(path, now);
     }
 
-    /// Secrets have been read.
-    pub(super) fn secrets_changed(&mut self, now: Instant, c: &mut Context<'_>) {
+    /// Secrets have been read, or may be there by now.
+    pub(super) fn begin_waiting(&mut self, now: Instant, c: &mut Context<'_>) {
         let waiting: Vec<StreamPath> = self
             .0
             .iter()

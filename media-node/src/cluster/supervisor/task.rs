@@ -13,6 +13,7 @@ use crate::cluster::work::{News, Work, WorkId};
 use std::collections::hash_map;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -57,6 +58,7 @@ impl Task {
     pub(super) fn refresh(&mut self) {
         let started = std::time::Instant::now();
         let now = Instant::now();
+        let version = self.parts.world.version();
         let all: Vec<Arc<Camera>> = self.parts.world.cameras.state();
         let all: Vec<Arc<Camera>> = all
             .into_iter()
@@ -88,6 +90,7 @@ impl Task {
             .placed
             .send_if_modified(|n| std::mem::replace(n, placed) != placed);
         self.index(&others);
+        self.shared.indexed.store(version, Ordering::Release);
         self.say_routes();
         self.forget_secrets();
         self.count();
@@ -169,6 +172,9 @@ impl Task {
     /// Somebody asked for streams that don't run.
     pub(super) fn demands(&mut self) {
         let now = Instant::now();
+        if self.shared.is_behind() {
+            self.refresh();
+        }
         let asked = self.shared.index.lock().take_asked();
         for path in asked {
             let target = self
@@ -181,6 +187,9 @@ impl Task {
                     if let Some(entry) = entries.get_mut(&target) {
                         entry.demand(now);
                         entry.step(now, c);
+                        if !entry.can_come() {
+                            c.hub.refuse(&path);
+                        }
                     }
                 });
                 self.reindex(&target);
@@ -250,7 +259,7 @@ impl Task {
             self.with(|entries, _, c| entries.get_mut(&target).map(|e| e.step(now, c)));
             self.reindex(&target);
         }
-        self.with(|_, pulls, c| pulls.secrets_changed(now, c));
+        self.with(|_, pulls, c| pulls.begin_waiting(now, c));
     }
 
     pub(super) fn tick(&mut self) {
@@ -268,7 +277,10 @@ impl Task {
         if !self.pulls.is_empty() {
             let shared = self.shared.clone();
             let camera_has = |path: &StreamPath| shared.index.lock().cameras.contains_key(path);
-            self.with(|_, pulls, c| pulls.tick(now, camera_has, c));
+            self.with(|_, pulls, c| {
+                pulls.tick(now, camera_has, c);
+                pulls.begin_waiting(now, c);
+            });
         }
         self.shared.index.lock().tidy(now);
         self.count();

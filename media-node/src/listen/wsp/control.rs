@@ -9,6 +9,7 @@ use crate::egress::wsp::{Gate, seat};
 use crate::hub::Stream;
 use crate::listen::rtsp::{error_chain, session_id};
 use crate::listen::web_socket::{Frames, write};
+use crate::telemetry::sessions;
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -44,6 +45,7 @@ impl WspDoor {
             control: Control::default(),
             session: Session::new(config),
             channel: None,
+            open: None,
             stream: None,
             gate: Gate::default(),
             out: BytesMut::new(),
@@ -72,6 +74,8 @@ struct Player {
     session: Session,
     /// Since INIT.
     channel: Option<Channel>,
+    /// Since INIT: counts the player.
+    open: Option<sessions::Open>,
     /// Since PLAY.
     stream: Option<Arc<Stream>>,
     gate: Gate,
@@ -208,6 +212,7 @@ impl Player {
                 let channel = self.door.channels.open(&self.path).ok_or(End::Full)?;
                 self.control.init(channel.id(), &mut reply);
                 self.channel = Some(channel);
+                self.open = Some(sessions::WSP.open());
             }
             Event::Wrapped(request) => {
                 let mut response = BytesMut::new();

@@ -1,11 +1,11 @@
 //! Queries on users and tokens. Takes and gives plain values; tokens come here already hashed.
 
-use super::entity::{token, user};
+use super::entity::{account_revision, token, user};
 use super::{Database, Error, clock, writing};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    TransactionTrait,
+    QueryOrder, QuerySelect, TransactionTrait,
 };
 use std::time::Duration;
 
@@ -29,6 +29,20 @@ pub struct Secrets {
     /// RTSP Digest secrets, for the password as given and for its MD5.
     pub ha1_given: String,
     pub ha1_md5: String,
+}
+
+/// What a user may do: all of it but the name and the secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    pub admin: bool,
+    pub push: String,
+    pub pull: String,
+}
+
+/// Some users in the order of their names, and how many there are in all.
+pub struct UserPage {
+    pub users: Vec<User>,
+    pub total: u64,
 }
 
 /// What a token is good for.
@@ -87,6 +101,24 @@ impl Database {
         Ok(found.map_err(|source| self.error(source))?.map(User::from))
     }
 
+    /// The first `limit` users whose names come after `after`, by the bytes of their names.
+    pub async fn users(&self, after: &str, limit: u64) -> Result<UserPage, Error> {
+        let read = async {
+            let transaction = self.connections.begin().await?;
+            let total = user::Entity::find().count(&transaction).await?;
+            let users = user::Entity::find()
+                .filter(user::Column::Name.gt(after))
+                .order_by_asc(user::Column::Name)
+                .limit(limit)
+                .all(&transaction)
+                .await?;
+            transaction.commit().await?;
+            let users = users.into_iter().map(User::from).collect();
+            Ok(UserPage { users, total })
+        };
+        read.await.map_err(|source| self.error(source))
+    }
+
     /// Whether any administrator exists.
     pub async fn has_admin(&self) -> Result<bool, Error> {
         let count = user::Entity::find()
@@ -98,21 +130,6 @@ impl Database {
 
     /// Creates the user, or replaces all but the time of creation.
     pub async fn save_user(&self, user: &User) -> Result<(), Error> {
-        self.store_user(user).await.map_err(|source| self.error(source))
-    }
-
-    async fn store_user(&self, user: &User) -> Result<(), DbErr> {
-        let created = clock::read(&self.connections).await?;
-        let row = user::ActiveModel {
-            name: Set(user.name.clone()),
-            login_hash: Set(user.secrets.login_hash.clone()),
-            ha1_given: Set(user.secrets.ha1_given.clone()),
-            ha1_md5: Set(user.secrets.ha1_md5.clone()),
-            admin: Set(user.admin),
-            push: Set(user.push.clone()),
-            pull: Set(user.pull.clone()),
-            created: Set(created),
-        };
         let replaced = [
             user::Column::LoginHash,
             user::Column::Ha1Given,
@@ -124,17 +141,103 @@ impl Database {
         let replace = OnConflict::column(user::Column::Name)
             .update_columns(replaced)
             .to_owned();
-        user::Entity::insert(row)
-            .on_conflict(replace)
-            .exec_without_returning(&self.connections)
-            .await
-            .map(drop)
+        self.insert_user(user, replace).await.map(drop)
+    }
+
+    /// Creates the user. False, and nothing happens, when there is one of that name.
+    pub async fn create_user(&self, user: &User) -> Result<bool, Error> {
+        let leave = OnConflict::column(user::Column::Name).do_nothing().to_owned();
+        self.insert_user(user, leave).await
+    }
+
+    /// False if no row has changed.
+    async fn insert_user(&self, user: &User, on_conflict: OnConflict) -> Result<bool, Error> {
+        let inserted = async {
+            let transaction = self.connections.begin_with_options(writing()).await?;
+            let row = user::ActiveModel {
+                name: Set(user.name.clone()),
+                login_hash: Set(user.secrets.login_hash.clone()),
+                ha1_given: Set(user.secrets.ha1_given.clone()),
+                ha1_md5: Set(user.secrets.ha1_md5.clone()),
+                admin: Set(user.admin),
+                push: Set(user.push.clone()),
+                pull: Set(user.pull.clone()),
+                created: Set(clock::read(&transaction).await?),
+            };
+            let inserted = user::Entity::insert(row)
+                .on_conflict(on_conflict)
+                .exec_without_returning(&transaction)
+                .await;
+            let rows = match inserted {
+                Ok(rows) => rows,
+                // How the library says that the conflict was left alone.
+                Err(DbErr::RecordNotInserted) => 0,
+                Err(error) => return Err(error),
+            };
+            if rows > 0 {
+                grow_revision(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(rows > 0)
+        };
+        inserted.await.map_err(|source| self.error(source))
+    }
+
+    /// Replaces the user's rights, and its secrets if there are new ones. False, and nothing happens,
+    /// when there is no such user.
+    pub async fn update_user(
+        &self,
+        name: &str,
+        rights: &Rights,
+        secrets: Option<&Secrets>,
+    ) -> Result<bool, Error> {
+        let updated = async {
+            let transaction = self.connections.begin_with_options(writing()).await?;
+            let mut row = user::ActiveModel {
+                admin: Set(rights.admin),
+                push: Set(rights.push.clone()),
+                pull: Set(rights.pull.clone()),
+                ..Default::default()
+            };
+            if let Some(secrets) = secrets {
+                row.login_hash = Set(secrets.login_hash.clone());
+                row.ha1_given = Set(secrets.ha1_given.clone());
+                row.ha1_md5 = Set(secrets.ha1_md5.clone());
+            }
+            let updated = user::Entity::update_many()
+                .set(row)
+                .filter(user::Column::Name.eq(name))
+                .exec(&transaction)
+                .await?;
+            if updated.rows_affected > 0 {
+                grow_revision(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(updated.rows_affected > 0)
+        };
+        updated.await.map_err(|source| self.error(source))
     }
 
     /// Deletes the user; its tokens stay until they expire. Tells whether there was one.
     pub async fn delete_user(&self, name: &str) -> Result<bool, Error> {
-        let deleted = user::Entity::delete_by_id(name).exec(&self.connections).await;
-        Ok(deleted.map_err(|source| self.error(source))?.rows_affected > 0)
+        let deleted = async {
+            let transaction = self.connections.begin_with_options(writing()).await?;
+            let deleted = user::Entity::delete_by_id(name).exec(&transaction).await?;
+            if deleted.rows_affected > 0 {
+                grow_revision(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(deleted.rows_affected > 0)
+        };
+        deleted.await.map_err(|source| self.error(source))
+    }
+
+    /// Grows whenever something that was said of a user or a token may not be so any more: what was
+    /// asked at the same revision still holds.
+    pub async fn account_revision(&self) -> Result<i64, Error> {
+        let found = account_revision::Entity::find().one(&self.connections).await;
+        let row = found.map_err(|source| self.error(source))?;
+        Ok(row.map_or(0, |row| row.revision))
     }
 
     /// Stores a new token of the user.
@@ -196,6 +299,7 @@ impl Database {
             return Ok(None);
         }
         insert_token(&transaction, &user.name, new, now).await?;
+        grow_revision(&transaction).await?;
         transaction.commit().await?;
         Ok(Some(Exchanged {
             former_access_hash: former.access_hash,
@@ -216,6 +320,16 @@ impl Database {
             .await;
         Ok(swept.map_err(|source| self.error(source))?.rows_affected)
     }
+}
+
+/// The last thing that a transaction does: it waits for others that do the same.
+async fn grow_revision(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let revision = account_revision::Column::Revision;
+    account_revision::Entity::update_many()
+        .col_expr(revision, Expr::col(revision).add(1))
+        .exec(connection)
+        .await
+        .map(drop)
 }
 
 async fn insert_token(

@@ -1,12 +1,13 @@
 //! The SQL database: opening it, bringing its schema up to date, asking whether it answers.
 //!
 //! One schema for SQLite (one process) and PostgreSQL (any number of gateways). Queries live in
-//! one file per subject ([`accounts`]); entities and migrations stay inside this module.
+//! one file per subject ([`accounts`], `gateways`); entities and migrations stay inside this module.
 
 pub mod accounts;
 mod clock;
 mod entity;
 mod error;
+mod gateways;
 mod location;
 mod migration;
 

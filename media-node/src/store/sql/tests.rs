@@ -1,6 +1,6 @@
 //! What holds on SQLite. The same and more runs against PostgreSQL in `tests/postgres.rs`.
 
-use super::accounts::{Kind, NewRefresh, NewToken, Secrets, User};
+use super::accounts::{Kind, NewRefresh, NewToken, Rights, Secrets, User};
 use super::{Database, Location};
 use std::time::Duration;
 
@@ -185,4 +185,110 @@ async fn a_deleted_users_token_is_still_known() {
             .unwrap()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn users_come_in_the_order_of_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    for name in ["b", "é", "a/b", "a", "z"] {
+        database.save_user(&user(name)).await.unwrap();
+    }
+    let names = async |after: &str, limit| {
+        let page = database.users(after, limit).await.unwrap();
+        let names: Vec<_> = page.users.into_iter().map(|user| user.name).collect();
+        (names.join(" "), page.total)
+    };
+    assert_eq!(names("", 10).await, ("a a/b b z é".into(), 5));
+    assert_eq!(names("a", 2).await, ("a/b b".into(), 5));
+    assert_eq!(names("aa", 1).await, ("b".into(), 5));
+    assert_eq!(names("é", 10).await, (String::new(), 5));
+    assert_eq!(names("", 0).await, (String::new(), 5));
+}
+
+#[tokio::test]
+async fn a_user_is_created_once_and_updated_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    let rights = Rights {
+        admin: true,
+        push: "*".into(),
+        pull: String::new(),
+    };
+    assert!(!database.update_user("guard", &rights, None).await.unwrap());
+    assert!(database.create_user(&user("guard")).await.unwrap());
+    assert!(!database.create_user(&user("guard")).await.unwrap());
+    assert!(database.update_user("guard", &rights, None).await.unwrap());
+    let mut expected = User {
+        admin: true,
+        push: "*".into(),
+        pull: String::new(),
+        ..user("guard")
+    };
+    assert!(database.user("guard").await.unwrap().unwrap() == expected);
+    expected.secrets.login_hash = "new".into();
+    let updated = database
+        .update_user("guard", &rights, Some(&expected.secrets))
+        .await;
+    assert!(updated.unwrap());
+    assert!(database.user("guard").await.unwrap().unwrap() == expected);
+}
+
+#[tokio::test]
+async fn the_revision_grows_with_whatever_takes_something_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    let mut last = database.account_revision().await.unwrap();
+    let mut grows = async |what: &str, expected: bool| {
+        let revision = database.account_revision().await.unwrap();
+        assert_eq!(revision > last, expected, "{what}");
+        last = revision;
+    };
+    let rights = Rights {
+        admin: false,
+        push: String::new(),
+        pull: String::new(),
+    };
+    database.save_user(&user("guard")).await.unwrap();
+    grows("a new user", true).await;
+    database.update_user("guard", &rights, None).await.unwrap();
+    grows("other rights", true).await;
+    database.update_user("nobody", &rights, None).await.unwrap();
+    database.create_user(&user("guard")).await.unwrap();
+    database.delete_user("nobody").await.unwrap();
+    grows("nothing", false).await;
+    database.add_token("guard", pair("a", 60, "r", 60)).await.unwrap();
+    grows("a new token", false).await;
+    database
+        .exchange_token("r", pair("b", 60, "s", 60))
+        .await
+        .unwrap()
+        .unwrap();
+    grows("a token that died", true).await;
+    database.delete_user("guard").await.unwrap();
+    grows("a user that is gone", true).await;
+}
+
+#[tokio::test]
+async fn ordinals_are_small_held_and_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    let minute = Duration::from_mins(1);
+    let claim = async |holder: &str, lifetime| database.claim_ordinal(holder, lifetime).await.unwrap();
+    assert_eq!(claim("one", minute).await, Some(0));
+    assert_eq!(claim("two", minute).await, Some(1));
+    assert_eq!(claim("one", minute).await, Some(0), "it stays");
+    database.release_ordinal("one").await.unwrap();
+    assert_eq!(claim("three", Duration::ZERO).await, Some(0));
+    assert_eq!(
+        claim("four", minute).await,
+        Some(0),
+        "one that has expired is free"
+    );
+    assert_eq!(claim("three", minute).await, Some(2), "and another's now");
+    assert_eq!(claim("two", minute).await, Some(1));
+    for n in 3..=255 {
+        assert_eq!(claim(&n.to_string(), minute).await, Some(n as u8));
+    }
+    assert_eq!(claim("late", minute).await, None);
 }

@@ -3,5 +3,7 @@
 // What the macros make of these types is public.
 #![allow(unreachable_pub)]
 
+pub(super) mod account_revision;
+pub(super) mod gateway;
 pub(super) mod token;
 pub(super) mod user;

@@ -1,6 +1,8 @@
 //! The schema's history, oldest first. A migration that has been released never changes.
 
 mod m0001_accounts;
+mod m0002_account_revision;
+mod m0003_gateways;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -14,7 +16,11 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_accounts::Migration)]
+        vec![
+            Box::new(m0001_accounts::Migration),
+            Box::new(m0002_account_revision::Migration),
+            Box::new(m0003_gateways::Migration),
+        ]
     }
 }
 

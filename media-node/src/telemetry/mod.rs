@@ -1,4 +1,6 @@
-//! Logs to standard error, and the recorder behind `/metrics`.
+//! Logs to standard error, the recorder behind `/metrics`, and the count of sessions.
+
+pub mod sessions;
 
 use crate::args::LogFormat;
 use metrics::{describe_counter, describe_gauge, describe_histogram};
