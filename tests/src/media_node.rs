@@ -209,7 +209,7 @@ impl MediaNode {
     /// # Errors
     /// When it is not by then.
     pub async fn until_reason(&self, name: &str, reason: &str) -> Result<Value> {
-        eventually(secs(20), &format!("camera {name} to say {reason}"), async || {
+        eventually(secs(40), &format!("camera {name} to say {reason}"), async || {
             let camera = self.camera(name).await?;
             ensure!(camera["ready"] != true && camera["reason"] == reason, "{camera}");
             Ok(camera)

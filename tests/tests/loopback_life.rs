@@ -2,6 +2,10 @@
 
 use std::time::Instant;
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use weir_tests::{
     Result,
     camera::{Auth, Camera, Make, USER, free_port},
@@ -11,6 +15,14 @@ use weir_tests::{
     player,
     wait::{secs, throughout},
 };
+
+/// The camera is not ready for that reason, and a person is told what to do.
+async fn says(node: &MediaNode, name: &str, reason: &str) -> Result<()> {
+    let status = node.until_reason(name, reason).await?;
+    let message = status["message"].as_str().unwrap_or("");
+    ensure!(message.len() > 15, "a person should be told what to do: {status}");
+    Ok(())
+}
 
 #[tokio::test]
 async fn each_failure_has_its_reason() -> Result<()> {
@@ -62,9 +74,7 @@ async fn each_failure_has_its_reason() -> Result<()> {
         ("off", "Disabled"),
         ("later", "UnsupportedSource"),
     ] {
-        let status = node.until_reason(name, reason).await?;
-        let message = status["message"].as_str().unwrap_or("");
-        ensure!(message.len() > 15, "a person should be told what to do: {status}");
+        says(&node, name, reason).await?;
     }
     // A wrong password is not tried again and again at once: cameras lock the account.
     let tries = guarded.log().matches("connected").count();
@@ -73,6 +83,51 @@ async fn each_failure_has_its_reason() -> Result<()> {
         !node.log().contains("canary-wrong-2mLp"),
         "the password is in the log"
     );
+    Ok(())
+}
+
+const NOISE: &[u8] = b"\x00\xffno protocol at all\r\n\r\n\x80\x81\r\n\r\n";
+const WEB_SERVER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+
+/// A server that answers whatever it is asked with the same bytes, for as long as the test runs. Gives its URL.
+async fn babbler(answer: &'static [u8]) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("rtsp://{}/x", listener.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                while let Ok(1..) = socket.read(&mut request).await {
+                    if socket.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    Ok(url)
+}
+
+#[tokio::test]
+async fn a_camera_that_is_not_well_has_its_reason() -> Result<()> {
+    let unwell = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("1.yaml", rtsp_camera("jpeg", unwell.url("jpeg"), ""))
+        .manifest("2.yaml", rtsp_camera("silent", unwell.url("silent"), ""))
+        .manifest("3.yaml", rtsp_camera("reports", unwell.url("reports"), ""))
+        .manifest("4.yaml", rtsp_camera("noise", babbler(NOISE).await?, ""))
+        .manifest("5.yaml", rtsp_camera("web", babbler(WEB_SERVER).await?, ""))
+        .start()
+        .await?;
+    for (name, reason) in [
+        ("jpeg", "UnsupportedCodec"),
+        ("noise", "ProtocolError"),
+        ("web", "ProtocolError"),
+        ("silent", "NoData"),
+        ("reports", "NoData"),
+    ] {
+        says(&node, name, reason).await?;
+    }
     Ok(())
 }
 
