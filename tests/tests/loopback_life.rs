@@ -8,7 +8,7 @@ use tokio::{
 };
 use weir_tests::{
     Result,
-    camera::{Auth, Camera, Make, USER, free_port},
+    camera::{Auth, Camera, Make, PASSWORD, USER, free_port},
     ensure, eventually,
     manifest::{camera, file_camera, pool_that_allows, route, rtsp_camera, rtsp_camera_by, secret},
     media_node::MediaNode,
@@ -389,4 +389,135 @@ async fn a_route_pulls_what_is_asked_for() -> Result<()> {
         ensure!(status == 404, "{path}: {status} {text}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_route_is_read_again() -> Result<()> {
+    let mut old = Camera::start(Make::Go, Auth::None).await?;
+    let new = Camera::start(Make::Gst, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("hr.yaml", route("hr", "/hr/", old.url(""), false))
+        .start()
+        .await?;
+    let size = async |path: &str| player::probe_rtsp(&node.rtsp(path), "tcp", 1.0).await?.size();
+    ensure!(size("hr/h264").await? == (1280, 720), "the first source");
+
+    node.apply("hr.yaml", &route("hr", "/hr/", new.url(""), false))?;
+    // The old source has no such path.
+    eventually(secs(20), "the new source", async || {
+        ensure!(size("hr/video").await? == (640, 360), "another picture");
+        Ok(())
+    })
+    .await?;
+    // What it has started already goes on as it was, until that ends.
+    ensure!(
+        size("hr/h264").await? == (1280, 720),
+        "a running stream was changed"
+    );
+    old.unplug().await?;
+    eventually(secs(30), "the new source under the old path", async || {
+        ensure!(size("hr/h264").await? == (640, 360), "another picture");
+        Ok(())
+    })
+    .await?;
+
+    // With it in one file is a camera, which tells when the file has been read.
+    let witness = rtsp_camera("witness", new.url("h264"), "");
+    node.apply(
+        "hr.yaml",
+        &format!("{}---\n{witness}", route("hr", "/hr/", new.url(""), false)),
+    )?;
+    node.until_ready("witness").await?;
+    node.delete("hr.yaml")?;
+    eventually(secs(20), "the file to be gone", async || {
+        let (status, text) = node.text("/streams/witness.m3u8").await?;
+        ensure!(status == 404, "{status} {text}");
+        Ok(())
+    })
+    .await?;
+    let (status, text) = node.text("/streams/hr/g711.m3u8").await?;
+    ensure!(status == 404, "{status} {text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_is_read_again() -> Result<()> {
+    let mut source = Camera::start(Make::Go, Auth::Digest).await?;
+    let node = MediaNode::standalone()
+        .manifest("secret.yaml", secret("door", USER, "canary-old-4kRx"))
+        .manifest(
+            "door.yaml",
+            rtsp_camera("door", source.url("h264"), "  credentials: {secretName: door}\n"),
+        )
+        .start()
+        .await?;
+    node.until_reason("door", "AuthFailed").await?;
+    node.apply("secret.yaml", &secret("door", USER, PASSWORD))?;
+    node.until_ready("door").await?;
+
+    // A wrong one does not end what runs, and counts when it is dialled again.
+    node.apply("secret.yaml", &secret("door", USER, "canary-new-8sVm"))?;
+    node.stays_ready("door", secs(3)).await?;
+    source.unplug().await?;
+    node.until_reason("door", "Unreachable").await?;
+    source.plug_in().await?;
+    node.until_reason("door", "AuthFailed").await?;
+    node.delete("secret.yaml")?;
+    node.until_reason("door", "SecretNotFound").await?;
+    node.apply("secret.yaml", &secret("door", USER, PASSWORD))?;
+    node.until_ready("door").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_policy_is_read_again() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .default_policy()
+        .manifest("pool.yaml", pool_that_allows("media", &[]))
+        .manifest("first.yaml", rtsp_camera("first", source.url("h264"), ""))
+        .start()
+        .await?;
+    node.until_reason("first", "AddressDenied").await?;
+    node.apply("pool.yaml", &pool_that_allows("media", &["127.0.0.0/8"]))?;
+    eventually(secs(40), "the address to be dialled", async || {
+        let camera = node.camera("first").await?;
+        ensure!(camera["ready"] == true, "{camera}");
+        Ok(())
+    })
+    .await?;
+
+    node.apply("pool.yaml", &pool_that_allows("media", &["127.0.0.2/32"]))?;
+    // When the manifest counts is not told; each camera that comes later is dialled by what counts then.
+    let mut number = 0;
+    eventually(secs(30), "the address to be denied again", async || {
+        number += 1;
+        let name = format!("later-{number}");
+        node.apply(
+            &format!("{name}.yaml"),
+            &rtsp_camera(&name, source.url("other"), ""),
+        )?;
+        let camera = eventually(secs(10), "the camera to be dialled", async || {
+            let camera = node.camera(&name).await?;
+            ensure!(
+                camera["ready"] == true || camera["reason"] == "AddressDenied",
+                "{camera}"
+            );
+            Ok(camera)
+        })
+        .await?;
+        ensure!(camera["ready"] != true, "{camera}");
+        Ok(())
+    })
+    .await?;
+
+    // Without a pool the rules of one machine hold again (docs/adr/0008).
+    node.delete("pool.yaml")?;
+    let name = format!("later-{number}");
+    eventually(secs(40), "the address to be dialled again", async || {
+        let camera = node.camera(&name).await?;
+        ensure!(camera["ready"] == true, "{camera}");
+        Ok(())
+    })
+    .await
 }
