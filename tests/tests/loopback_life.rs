@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
 };
 use weir_tests::{
-    Result,
+    Context, Result,
     camera::{Auth, Camera, Make, PASSWORD, USER, free_port},
     ensure, eventually,
     manifest::{camera, file_camera, pool_that_allows, route, rtsp_camera, rtsp_camera_by, secret},
@@ -520,4 +520,83 @@ async fn a_source_policy_is_read_again() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// What a playlist lists, if there is one.
+async fn segments(node: &MediaNode, playlist: &str) -> Result<Vec<String>> {
+    let (status, text) = node.text(playlist).await?;
+    ensure!(status == 200, "{status} {text}");
+    Ok(text
+        .lines()
+        .filter(|l| l.starts_with('/'))
+        .map(str::to_owned)
+        .collect())
+}
+
+#[tokio::test]
+async fn a_camera_that_is_deleted_ends_in_hls_too() -> Result<()> {
+    let node = MediaNode::standalone()
+        .file_camera("door", "h264_aac.mp4", "")
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    let listed = segments(&node, "/streams/door.m3u8").await?;
+    let segment = listed.last().context("a segment")?;
+    node.delete("door.yaml")?;
+    let begin = Instant::now();
+    // A player goes on asking.
+    for (what, path) in [("the playlist", "/streams/door.m3u8"), ("the segment", segment)] {
+        eventually(secs(30), &format!("{what} to be gone"), async || {
+            let (status, _) = node.text(path).await?;
+            ensure!(status == 404, "{status}");
+            Ok(())
+        })
+        .await?;
+        println!("{what} is gone after {:?}", begin.elapsed());
+    }
+    // And comes back with the camera.
+    node.apply("door.yaml", &file_camera("door", "h264_aac.mp4", ""))?;
+    node.until_ready("door").await?;
+    segments(&node, "/streams/door.m3u8").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_demand_runs_while_somebody_watches_by_hls() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let more = "  connect: OnDemand\n  idleTimeout: 2s\n";
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", rtsp_camera("door", source.url("h264"), more))
+        .start()
+        .await?;
+    eventually(secs(30), "a playlist", async || {
+        segments(&node, "/streams/door.m3u8").await
+    })
+    .await?;
+    // Several times the idle time. Between two requests nobody is connected.
+    throughout(secs(10), "it should stay up for its viewer", async || {
+        let listed = segments(&node, "/streams/door.m3u8").await?;
+        let (status, _) = node.text(listed.last().context("a segment")?).await?;
+        ensure!(status == 200, "{status}");
+        ensure!(
+            !source.log().contains("gone"),
+            "the camera was left:\n{}",
+            source.log()
+        );
+        tokio::time::sleep(secs(1)).await;
+        Ok(())
+    })
+    .await?;
+    let dialled = source.log().matches("plays").count();
+    ensure!(dialled == 1, "it was dialled {dialled} times");
+
+    // An HLS viewer is taken for gone 30 s after the last request.
+    let begin = Instant::now();
+    eventually(secs(60), "the camera to be left", async || {
+        ensure!(source.log().contains("gone"), "it is still connected");
+        Ok(())
+    })
+    .await?;
+    println!("left {:?} after the last request", begin.elapsed());
+    Ok(())
 }
