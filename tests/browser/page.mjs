@@ -1,15 +1,16 @@
 // Opens Weir's own page, logs in if it asks, and plays a stream:
 //   node page.mjs --url http://HOST:PORT/ --path STREAM --with flv|ws|hls [--user NAME --password-file FILE]
 //                 [--screenshot FILE]
+//   node page.mjs --link URL: the same with a link as Weir prints it.
 // Prints one line of JSON: whether it asked for a login, the cameras it lists, and what its video element showed.
 import { readFileSync } from "node:fs";
 
 import { open, options, watch } from "./browser.mjs";
 
-const { url, path, with: way, user, "password-file": file, screenshot, seconds = "3", limit = "30" } = options();
+const { link, url, path, with: way, user, "password-file": file, screenshot, seconds = "3", limit = "30" } = options();
 const { browser, page, errors } = await open();
 try {
-  await page.goto(`${url}?${new URLSearchParams({ play: path, with: way })}`);
+  await page.goto(link ?? `${url}?${new URLSearchParams({ play: path, with: way })}`);
   await page.waitForFunction(() => ["#login", "#main"].some((id) => document.querySelector(id)?.hidden === false), null, {
     timeout: 15_000,
   });

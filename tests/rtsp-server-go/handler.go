@@ -17,6 +17,7 @@ import (
 type handler struct {
 	server         *gortsplib.Server
 	open           bool // no credentials wanted
+	udpOnly        bool // RTP over the RTSP connection is refused
 	user, password string
 
 	mutex   sync.RWMutex
@@ -64,6 +65,9 @@ func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.R
 }
 
 func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if h.udpOnly && ctx.Transport == gortsplib.TransportTCP {
+		return answer(base.StatusUnsupportedTransport), nil, nil
+	}
 	if ctx.Session.State() == gortsplib.ServerSessionStatePreRecord {
 		return answer(base.StatusOK), nil, nil
 	}
@@ -71,7 +75,7 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 }
 
 func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
-	log.Printf("%v plays %s", ctx.Conn.NetConn().RemoteAddr(), ctx.Path)
+	log.Printf("%v plays %s over %v", ctx.Conn.NetConn().RemoteAddr(), ctx.Path, ctx.Session.SetuppedTransport())
 	return answer(base.StatusOK), nil
 }
 

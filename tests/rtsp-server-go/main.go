@@ -2,7 +2,7 @@
 //
 // It plays MPEG-TS files (H.264 or H.265, with or without AAC) in an endless loop with timestamps that only grow, each
 // under a path of its own. A raw G.711 file can stand in for the sound. It also takes what a publisher sends to any
-// other path (ANNOUNCE, RECORD) and serves it on.
+// other path (ANNOUNCE, RECORD) and serves it on. Some paths are those of cameras that are wrong, see odd.
 //
 // When it is ready it prints one line of JSON, {"ready":true,"rtsp":PORT}. It ends on SIGTERM and SIGINT.
 package main
@@ -44,11 +44,12 @@ func main() {
 	method := flag.String("auth", "none", "none, basic or digest")
 	user := flag.String("user", "", "user name for -auth")
 	password := flag.String("password", "", "password for -auth")
-	udp := flag.Bool("udp", true, "offer UDP as well as TCP")
+	udp := flag.Bool("udp", true, "offer UDP")
+	tcp := flag.Bool("tcp", true, "offer RTP over the RTSP connection")
 	flag.Var(files, "serve", "PATH=FILE.ts[+FILE.mulaw|.alaw], may be given more than once")
 	flag.Parse()
 
-	h := &handler{streams: map[string]*gortsplib.ServerStream{}, user: *user, password: *password}
+	h := &handler{streams: map[string]*gortsplib.ServerStream{}, user: *user, password: *password, udpOnly: !*tcp}
 	server := &gortsplib.Server{Handler: h, RTSPAddress: fmt.Sprintf("%s:%d", *bind, *port)}
 	h.server = server
 	switch *method {
@@ -84,6 +85,14 @@ func main() {
 		}
 		h.add(path, stream)
 		go func() { log.Fatalf("%s: %v", path, clip.play(stream)) }()
+	}
+
+	streams, err := odd(server)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for path, stream := range streams {
+		h.add(path, stream)
 	}
 
 	ready, err := json.Marshal(map[string]any{"ready": true, "rtsp": listening})

@@ -17,8 +17,11 @@ pub const PASSWORD: &str = "canary-camera-8fQz";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
     /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `g711` (PCMU), `alaw`
-    /// (PCMA), `other` (640x480).
+    /// (PCMA), `other` (640x480); and with nothing to be had, `jpeg` (M-JPEG alone), `silent` (no packets), `reports`
+    /// (RTCP alone).
     Go,
+    /// The same, and RTP over UDP alone.
+    GoUdp,
     /// GStreamer's RTSP server, encoding. Paths: `h264`, `h265` (640x360 with AAC), `g711` (PCMA), `video`.
     Gst,
 }
@@ -70,12 +73,15 @@ impl Camera {
         };
         let mut command;
         match make {
-            Make::Go => {
+            Make::Go | Make::GoUdp => {
                 let clips = setup::part("media").await?;
                 let clip = |name: &str| clips.join(name).display().to_string();
                 command = Command::new(setup::part("cameras").await?.join("rtsp-server-go"));
                 command.args(["-bind", bind, "-port", &asked.to_string(), "-auth", word]);
                 command.args(["-user", USER, "-password", PASSWORD]);
+                if make == Make::GoUdp {
+                    command.arg("-tcp=false");
+                }
                 for (path, files) in [
                     ("h264", clip("h264_aac.ts")),
                     ("h265", clip("h265_aac.ts")),

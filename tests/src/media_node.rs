@@ -1,6 +1,6 @@
 //! `media-node standalone` in a folder of its own, and its API as a client sees it.
 
-use std::{fs, path::Path, process::ExitStatus, time::Duration};
+use std::{ffi::OsString, fs, path::Path, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, Response, StatusCode};
@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::{
     eventually, manifest,
     process::Process,
-    setup::{self, program},
+    setup,
     wait::{secs, throughout},
 };
 
@@ -25,6 +25,7 @@ const MEDIA: &str = "media";
 pub struct Builder {
     anonymous: bool,
     password: bool,
+    by_environment: bool,
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -56,6 +57,7 @@ impl MediaNode {
         Builder {
             anonymous: true,
             password: true,
+            by_environment: false,
             port: 0,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -219,7 +221,7 @@ impl MediaNode {
     /// # Errors
     /// When it is not by then.
     pub async fn until_reason(&self, name: &str, reason: &str) -> Result<Value> {
-        eventually(secs(20), &format!("camera {name} to say {reason}"), async || {
+        eventually(secs(40), &format!("camera {name} to say {reason}"), async || {
             let camera = self.camera(name).await?;
             ensure!(camera["ready"] != true && camera["reason"] == reason, "{camera}");
             Ok(camera)
@@ -315,6 +317,13 @@ impl Builder {
         self
     }
 
+    /// Says by variables of the environment what other nodes are told by arguments.
+    #[must_use]
+    pub fn by_environment(mut self) -> Self {
+        self.by_environment = true;
+        self
+    }
+
     /// Asks for this RTSP port instead of a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
@@ -345,24 +354,33 @@ impl Builder {
         for clip in &self.clips {
             fs::copy(setup::clip(clip).await?, media.join(clip))?;
         }
-        let mut command = Command::new(program("media-node")?);
-        // What the machine's environment says of Weir is none of the test's business.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
-            command.env_remove(name);
-        }
-        command.arg("standalone");
-        command.arg("--data").arg(folder.path().join("data"));
-        command.arg("--manifests").arg(&manifests);
-        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
-        for port in ["--http-port", "--rtmp-port", "--webrtc-port"] {
-            command.args([port, "0"]);
-        }
+        let mut settings: Vec<(&str, OsString)> = vec![
+            ("data", folder.path().join("data").into()),
+            ("manifests", manifests.into()),
+            ("bind", "127.0.0.1".into()),
+            ("port", self.port.to_string().into()),
+            ("http-port", "0".into()),
+            ("rtmp-port", "0".into()),
+            ("webrtc-port", "0".into()),
+        ];
         if self.password {
             let file = folder.path().join("password");
             fs::write(&file, format!("{ADMIN_PASSWORD}\n"))?;
-            command.arg("--admin-password-file").arg(file);
+            settings.push(("admin-password-file", file.into()));
         }
-        if self.anonymous {
+        let mut command = command()?;
+        command.arg("standalone");
+        for (name, value) in settings {
+            if self.by_environment {
+                let variable = name.to_uppercase().replace('-', "_");
+                command.env(format!("WEIR_{variable}"), value);
+            } else {
+                command.arg(format!("--{name}")).arg(value);
+            }
+        }
+        if self.anonymous && self.by_environment {
+            command.env("WEIR_ANONYMOUS_VIEW", "1");
+        } else if self.anonymous {
             command.arg("--anonymous-view");
         }
         command.args(&self.arguments).envs(self.environment);
@@ -411,6 +429,18 @@ impl Tokens {
             refresh: token("refresh_token")?,
         })
     }
+}
+
+/// The program, free of what this machine's environment says of Weir.
+///
+/// # Errors
+/// When it has not been built.
+pub fn command() -> Result<Command> {
+    let mut command = Command::new(setup::program("media-node")?);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
+        command.env_remove(name);
+    }
+    Ok(command)
 }
 
 /// Writes beside and renames, so that the node never reads half a file.

@@ -7,27 +7,59 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::mpsc,
+    task::JoinHandle,
 };
 
-/// How many lines of a log are kept.
-const LOG_LINES: usize = 5000;
-/// How many of them a failed test shows.
+/// How many bytes of a log are kept: more than a test at the most talkative level makes.
+const LOG_BYTES: usize = 256 << 20;
+/// How many lines a failed test shows.
 const SHOWN_LINES: usize = 60;
 
-/// A running program. It is killed when this value goes, and its last lines are printed if the test has failed.
+/// A running program. It is killed when this value goes. Its last lines are printed then, unless it had ended well: of
+/// tests that pass nobody sees them.
 pub struct Process {
     name: String,
     child: Child,
     pid: u32,
     stdout: mpsc::UnboundedReceiver<String>,
-    log: Arc<Mutex<VecDeque<String>>>,
+    log: Arc<Mutex<Log>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// The newest lines of a program, the oldest first.
+#[derive(Default)]
+struct Log {
+    lines: VecDeque<String>,
+    bytes: usize,
+    lost: usize,
+}
+
+impl Log {
+    fn push(&mut self, line: String) {
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.bytes > LOG_BYTES
+            && let Some(gone) = self.lines.pop_front()
+        {
+            self.bytes -= gone.len();
+            self.lost += 1;
+        }
+    }
+
+    fn last(&self, count: usize) -> String {
+        let skipped = self.lines.len().saturating_sub(count);
+        self.lines
+            .iter()
+            .skip(skipped)
+            .fold(String::new(), |text, line| text + line + "\n")
+    }
 }
 
 impl Process {
@@ -43,13 +75,14 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("start {name}: {}", command.as_std().get_program().display()))?;
-        let log = Arc::new(Mutex::new(VecDeque::new()));
+        let log = Arc::<Mutex<Log>>::default();
         let (lines, stdout) = mpsc::unbounded_channel();
+        let mut readers = Vec::new();
         if let Some(out) = child.stdout.take() {
-            tokio::spawn(collect(out, log.clone(), Some(lines)));
+            readers.push(tokio::spawn(collect(out, log.clone(), Some(lines))));
         }
         if let Some(err) = child.stderr.take() {
-            tokio::spawn(collect(err, log.clone(), None));
+            readers.push(tokio::spawn(collect(err, log.clone(), None)));
         }
         let pid = child.id().with_context(|| format!("{name} ended at once"))?;
         Ok(Self {
@@ -58,6 +91,7 @@ impl Process {
             pid,
             stdout,
             log,
+            readers,
         })
     }
 
@@ -95,15 +129,32 @@ impl Process {
         }
     }
 
-    /// All that it has printed, both streams, the oldest line first.
+    /// What it has printed so far, both streams, the oldest line first.
     pub fn log(&self) -> String {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        joined(log.iter())
+        self.last(usize::MAX)
+    }
+
+    /// All that it printed, to the last line, for tests that look for what must not be there.
+    ///
+    /// # Errors
+    /// When it still runs, or printed more than is kept.
+    pub async fn whole_log(&mut self) -> Result<String> {
+        ensure!(!self.is_running(), "{} still runs", self.name);
+        for reader in self.readers.drain(..) {
+            tokio::time::timeout(Duration::from_secs(10), reader).await??;
+        }
+        let lost = self.log.lock().unwrap_or_else(PoisonError::into_inner).lost;
+        ensure!(lost == 0, "{lost} lines of {} are lost", self.name);
+        Ok(self.log())
     }
 
     fn tail(&self) -> String {
+        self.last(SHOWN_LINES)
+    }
+
+    fn last(&self, count: usize) -> String {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        joined(log.iter().skip(log.len().saturating_sub(SHOWN_LINES)))
+        log.last(count)
     }
 
     /// Whether it still runs.
@@ -173,32 +224,33 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // A test that fails by an error does not panic, so this can't tell whether it has failed. The runner does: it
+        // shows what a failed test printed, and of the others nothing.
+        let ended_well = matches!(self.child.try_wait(), Ok(Some(status)) if status.success());
+        if !ended_well || std::thread::panicking() {
             eprintln!("--- last lines of {}:\n{}", self.name, self.tail());
         }
     }
 }
 
-fn joined<'a>(lines: impl Iterator<Item = &'a String>) -> String {
-    lines.fold(String::new(), |text, line| text + line + "\n")
-}
-
 async fn collect(
     from: impl AsyncRead + Unpin,
-    log: Arc<Mutex<VecDeque<String>>>,
+    log: Arc<Mutex<Log>>,
     lines: Option<mpsc::UnboundedSender<String>>,
 ) {
-    let mut reader = BufReader::new(from).lines();
-    while let Ok(Some(line)) = reader.next_line().await {
+    let mut reader = BufReader::new(from);
+    let mut bytes = Vec::new();
+    while let Ok(1..) = reader.read_until(b'\n', &mut bytes).await {
+        // Whatever the program prints, also if it is no text.
+        let line = String::from_utf8_lossy(&bytes)
+            .trim_end_matches(['\r', '\n'])
+            .to_owned();
+        bytes.clear();
         if let Some(lines) = &lines {
             // Nobody may be listening any more; the log has the line all the same.
             let _ = lines.send(line.clone());
         }
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() == LOG_LINES {
-            log.pop_front();
-        }
-        log.push_back(line);
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use weir_tests::{
-    Result,
+    Context, Result,
     camera::{Auth, Camera, Make},
     ensure, eventually,
     manifest::{publish_camera, rtsp_camera},
@@ -173,20 +173,14 @@ async fn announce(socket: &mut TcpStream, node: &MediaNode) -> Result<bool> {
             );
             socket.write_all(request.as_bytes()).await?;
             let reply = head(socket).await?;
-            let value = |name: &str| {
-                reply
-                    .lines()
-                    .find_map(|l| l.strip_prefix(name).map(|v| v.trim().to_owned()))
-                    .unwrap_or_default()
-            };
             if reply.starts_with("RTSP/1.0 401") && attempt == 0 {
-                challenge = value("WWW-Authenticate:");
+                challenge = field(&reply, "WWW-Authenticate");
                 continue;
             }
             if !reply.starts_with("RTSP/1.0 200") {
                 return Ok(false);
             }
-            let id = value("Session:");
+            let id = field(&reply, "Session");
             if !id.is_empty() {
                 session = format!("Session: {}\r\n", id.split(';').next().unwrap_or(&id));
             }
@@ -226,6 +220,16 @@ async fn digest(challenge: &str, method: &str, url: &str) -> Result<String> {
     ))
 }
 
+/// A header of a reply, or nothing.
+fn field(reply: &str, name: &str) -> String {
+    let fields = reply.lines().filter_map(|l| l.split_once(':'));
+    let mut found = fields.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    found
+        .next()
+        .map(|(_, value)| value.trim().to_owned())
+        .unwrap_or_default()
+}
+
 /// Reads a reply up to its empty line.
 async fn head(socket: &mut TcpStream) -> Result<String> {
     let mut text = Vec::new();
@@ -239,31 +243,113 @@ async fn head(socket: &mut TcpStream) -> Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// Connects to a port of the node, with little room for what comes.
+async fn connect(node: &MediaNode, port: &str) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4096)?;
+    Ok(socket.connect(([127, 0, 0, 1], node.port(port)).into()).await?)
+}
+
+/// Plays `door` over the RTSP connection, by hand, up to the answer to PLAY.
+async fn play(node: &MediaNode) -> Result<TcpStream> {
+    let mut socket = connect(node, "rtsp").await?;
+    let url = node.rtsp("door");
+    let mut session = String::new();
+    let describe = format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n");
+    socket.write_all(describe.as_bytes()).await?;
+    let reply = head(&mut socket).await?;
+    let length = field(&reply, "Content-Length").parse()?;
+    let mut sdp = vec![0; length];
+    socket.read_exact(&mut sdp).await?;
+    let sdp = String::from_utf8(sdp)?;
+    let control = sdp
+        .lines()
+        .skip_while(|l| !l.starts_with("m="))
+        .find_map(|l| l.strip_prefix("a=control:"))
+        .with_context(|| sdp.clone())?;
+    let track = if control.starts_with("rtsp://") {
+        control.to_owned()
+    } else {
+        format!("{url}/{control}")
+    };
+    for (number, method, target, headers) in [
+        (
+            2,
+            "SETUP",
+            &track,
+            "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
+        ),
+        (3, "PLAY", &url, "Range: npt=0-\r\n"),
+    ] {
+        let request = format!("{method} {target} RTSP/1.0\r\nCSeq: {number}\r\n{session}{headers}\r\n");
+        socket.write_all(request.as_bytes()).await?;
+        let reply = head(&mut socket).await?;
+        ensure!(reply.starts_with("RTSP/1.0 200"), "{method}: {reply}");
+        let id = field(&reply, "Session");
+        session = format!("Session: {}\r\n", id.split(';').next().unwrap_or(&id));
+    }
+    Ok(socket)
+}
+
 #[tokio::test]
-async fn a_viewer_that_reads_a_byte_a_second() -> Result<()> {
+async fn viewers_that_read_a_byte_a_second() -> Result<()> {
+    const EACH: usize = 10;
     let (_source, mut node) = node().await?;
+    let (status, playlist) = node.text("/streams/door.m3u8").await?;
+    ensure!(status == 200, "{status} {playlist}");
+    let segment = playlist
+        .lines()
+        .find(|l| l.starts_with('/'))
+        .context("a segment")?;
+    let flv = "GET /streams/door.flv HTTP/1.1\r\nHost: h\r\n\r\n".to_owned();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    let web_socket = format!("GET /streams/door.flv HTTP/1.1\r\nHost: h\r\n{upgrade}\r\n");
+    let hls = format!("GET {segment} HTTP/1.1\r\nHost: h\r\n\r\n");
+
     let before = node.process().resident_bytes()?;
     let mut slow = Vec::new();
-    for _ in 0..20 {
-        let mut socket = TcpStream::connect(("127.0.0.1", node.port("http"))).await?;
-        socket
-            .write_all(b"GET /streams/door.flv HTTP/1.1\r\nHost: h\r\n\r\n")
-            .await?;
-        slow.push(socket);
+    for _ in 0..EACH {
+        for (request, answer) in [(&flv, "200"), (&web_socket, "101"), (&hls, "200")] {
+            let mut socket = connect(&node, "http").await?;
+            socket.write_all(request.as_bytes()).await?;
+            let reply = head(&mut socket).await?;
+            ensure!(
+                reply.starts_with(&format!("HTTP/1.1 {answer}")),
+                "{request}{reply}"
+            );
+            slow.push(socket);
+        }
+        slow.push(play(&node).await?);
     }
+    let viewers = node.camera("door").await?["viewers"].as_u64();
+    ensure!(
+        viewers >= Some(3 * EACH as u64),
+        "{viewers:?} viewers are counted"
+    );
+
     let watching = viewer(&node, 20.0);
     for _ in 0..20 {
-        for socket in &mut slow {
-            let mut byte = [0];
+        let round = slow.iter_mut().map(|socket| async {
             // The node may have ended it, which is its right.
-            let _ = tokio::time::timeout(secs(1), socket.read(&mut byte)).await;
-        }
+            let _ = tokio::time::timeout(secs(1), socket.read_u8()).await;
+        });
+        futures::future::join_all(round).await;
         tokio::time::sleep(secs(1)).await;
     }
     watching.await??;
-    // 20 s of 2 Mbit/s for 20 viewers would be 100 MB.
+    // 20 s of 2 Mbit/s for 40 viewers would be 200 MB.
     let grown = node.process().resident_bytes()?.saturating_sub(before);
     ensure!(grown < 64 * MIB, "memory grew by {grown} bytes");
+    // Nor was anything held up for those who come now.
+    for (url, options) in [
+        (node.rtsp("door"), ["-rtsp_transport", "tcp"].as_slice()),
+        (node.http("/streams/door.flv"), &[]),
+        (node.http("/streams/door.m3u8"), &[]),
+    ] {
+        player::probe(&url, options, 2.0)
+            .await?
+            .expect(&["h264", "aac"], 2.0)?;
+    }
     Ok(())
 }
 

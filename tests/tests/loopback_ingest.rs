@@ -71,6 +71,34 @@ pulls! {
 }
 
 #[tokio::test]
+async fn a_camera_with_udp_alone() -> Result<()> {
+    let camera = Camera::start(Make::GoUdp, Auth::Digest).await?;
+    let credentials = "  credentials: {secretName: door}\n";
+    let node = MediaNode::standalone()
+        .manifest("secret.yaml", secret("door", USER, PASSWORD))
+        .manifest(
+            "a.yaml",
+            rtsp_camera_by("auto", camera.url("h264"), "Auto", credentials),
+        )
+        .manifest(
+            "b.yaml",
+            rtsp_camera_by("tcp", camera.url("h264"), "Tcp", credentials),
+        )
+        .start()
+        .await?;
+    node.until_ready("auto").await?;
+    ensure!(camera.log().contains("over UDP"), "{}", camera.log());
+    player::probe_rtsp(&node.rtsp("auto"), "tcp", 3.0)
+        .await?
+        .expect(&["h264", "aac"], 3.0)?;
+    // Who asks for TCP alone is told.
+    let status = node.until_reason("tcp", "ProtocolError").await?;
+    let message = status["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("transport"), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn pictures_out_of_order_keep_their_times() -> Result<()> {
     let camera = Camera::start(Make::Go, Auth::None).await?;
     let node = MediaNode::standalone()

@@ -2,15 +2,27 @@
 
 use std::time::Instant;
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use weir_tests::{
-    Result,
-    camera::{Auth, Camera, Make, USER, free_port},
+    Context, Result,
+    camera::{Auth, Camera, Make, PASSWORD, USER, free_port},
     ensure, eventually,
     manifest::{camera, file_camera, pool_that_allows, route, rtsp_camera, rtsp_camera_by, secret},
     media_node::MediaNode,
     player,
     wait::{secs, throughout},
 };
+
+/// The camera is not ready for that reason, and a person is told what to do.
+async fn says(node: &MediaNode, name: &str, reason: &str) -> Result<()> {
+    let status = node.until_reason(name, reason).await?;
+    let message = status["message"].as_str().unwrap_or("");
+    ensure!(message.len() > 15, "a person should be told what to do: {status}");
+    Ok(())
+}
 
 #[tokio::test]
 async fn each_failure_has_its_reason() -> Result<()> {
@@ -62,9 +74,7 @@ async fn each_failure_has_its_reason() -> Result<()> {
         ("off", "Disabled"),
         ("later", "UnsupportedSource"),
     ] {
-        let status = node.until_reason(name, reason).await?;
-        let message = status["message"].as_str().unwrap_or("");
-        ensure!(message.len() > 15, "a person should be told what to do: {status}");
+        says(&node, name, reason).await?;
     }
     // A wrong password is not tried again and again at once: cameras lock the account.
     let tries = guarded.log().matches("connected").count();
@@ -73,6 +83,51 @@ async fn each_failure_has_its_reason() -> Result<()> {
         !node.log().contains("canary-wrong-2mLp"),
         "the password is in the log"
     );
+    Ok(())
+}
+
+const NOISE: &[u8] = b"\x00\xffno protocol at all\r\n\r\n\x80\x81\r\n\r\n";
+const WEB_SERVER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+
+/// A server that answers whatever it is asked with the same bytes, for as long as the test runs. Gives its URL.
+async fn babbler(answer: &'static [u8]) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("rtsp://{}/x", listener.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                while let Ok(1..) = socket.read(&mut request).await {
+                    if socket.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    Ok(url)
+}
+
+#[tokio::test]
+async fn a_camera_that_is_not_well_has_its_reason() -> Result<()> {
+    let unwell = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("1.yaml", rtsp_camera("jpeg", unwell.url("jpeg"), ""))
+        .manifest("2.yaml", rtsp_camera("silent", unwell.url("silent"), ""))
+        .manifest("3.yaml", rtsp_camera("reports", unwell.url("reports"), ""))
+        .manifest("4.yaml", rtsp_camera("noise", babbler(NOISE).await?, ""))
+        .manifest("5.yaml", rtsp_camera("web", babbler(WEB_SERVER).await?, ""))
+        .start()
+        .await?;
+    for (name, reason) in [
+        ("jpeg", "UnsupportedCodec"),
+        ("noise", "ProtocolError"),
+        ("web", "ProtocolError"),
+        ("silent", "NoData"),
+        ("reports", "NoData"),
+    ] {
+        says(&node, name, reason).await?;
+    }
     Ok(())
 }
 
@@ -333,5 +388,215 @@ async fn a_route_pulls_what_is_asked_for() -> Result<()> {
         let (status, text) = node.text(path).await?;
         ensure!(status == 404, "{path}: {status} {text}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_route_is_read_again() -> Result<()> {
+    let mut old = Camera::start(Make::Go, Auth::None).await?;
+    let new = Camera::start(Make::Gst, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .manifest("hr.yaml", route("hr", "/hr/", old.url(""), false))
+        .start()
+        .await?;
+    let size = async |path: &str| player::probe_rtsp(&node.rtsp(path), "tcp", 1.0).await?.size();
+    ensure!(size("hr/h264").await? == (1280, 720), "the first source");
+
+    node.apply("hr.yaml", &route("hr", "/hr/", new.url(""), false))?;
+    // The old source has no such path.
+    eventually(secs(20), "the new source", async || {
+        ensure!(size("hr/video").await? == (640, 360), "another picture");
+        Ok(())
+    })
+    .await?;
+    // What it has started already goes on as it was, until that ends.
+    ensure!(
+        size("hr/h264").await? == (1280, 720),
+        "a running stream was changed"
+    );
+    old.unplug().await?;
+    eventually(secs(30), "the new source under the old path", async || {
+        ensure!(size("hr/h264").await? == (640, 360), "another picture");
+        Ok(())
+    })
+    .await?;
+
+    // With it in one file is a camera, which tells when the file has been read.
+    let witness = rtsp_camera("witness", new.url("h264"), "");
+    node.apply(
+        "hr.yaml",
+        &format!("{}---\n{witness}", route("hr", "/hr/", new.url(""), false)),
+    )?;
+    node.until_ready("witness").await?;
+    node.delete("hr.yaml")?;
+    eventually(secs(20), "the file to be gone", async || {
+        let (status, text) = node.text("/streams/witness.m3u8").await?;
+        ensure!(status == 404, "{status} {text}");
+        Ok(())
+    })
+    .await?;
+    let (status, text) = node.text("/streams/hr/g711.m3u8").await?;
+    ensure!(status == 404, "{status} {text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_is_read_again() -> Result<()> {
+    let mut source = Camera::start(Make::Go, Auth::Digest).await?;
+    let node = MediaNode::standalone()
+        .manifest("secret.yaml", secret("door", USER, "canary-old-4kRx"))
+        .manifest(
+            "door.yaml",
+            rtsp_camera("door", source.url("h264"), "  credentials: {secretName: door}\n"),
+        )
+        .start()
+        .await?;
+    node.until_reason("door", "AuthFailed").await?;
+    node.apply("secret.yaml", &secret("door", USER, PASSWORD))?;
+    node.until_ready("door").await?;
+
+    // A wrong one does not end what runs, and counts when it is dialled again.
+    node.apply("secret.yaml", &secret("door", USER, "canary-new-8sVm"))?;
+    node.stays_ready("door", secs(3)).await?;
+    source.unplug().await?;
+    node.until_reason("door", "Unreachable").await?;
+    source.plug_in().await?;
+    node.until_reason("door", "AuthFailed").await?;
+    node.delete("secret.yaml")?;
+    node.until_reason("door", "SecretNotFound").await?;
+    node.apply("secret.yaml", &secret("door", USER, PASSWORD))?;
+    node.until_ready("door").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_policy_is_read_again() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let node = MediaNode::standalone()
+        .default_policy()
+        .manifest("pool.yaml", pool_that_allows("media", &[]))
+        .manifest("first.yaml", rtsp_camera("first", source.url("h264"), ""))
+        .start()
+        .await?;
+    node.until_reason("first", "AddressDenied").await?;
+    node.apply("pool.yaml", &pool_that_allows("media", &["127.0.0.0/8"]))?;
+    eventually(secs(40), "the address to be dialled", async || {
+        let camera = node.camera("first").await?;
+        ensure!(camera["ready"] == true, "{camera}");
+        Ok(())
+    })
+    .await?;
+
+    node.apply("pool.yaml", &pool_that_allows("media", &["127.0.0.2/32"]))?;
+    // When the manifest counts is not told; each camera that comes later is dialled by what counts then.
+    let mut number = 0;
+    eventually(secs(30), "the address to be denied again", async || {
+        number += 1;
+        let name = format!("later-{number}");
+        node.apply(
+            &format!("{name}.yaml"),
+            &rtsp_camera(&name, source.url("other"), ""),
+        )?;
+        let camera = eventually(secs(10), "the camera to be dialled", async || {
+            let camera = node.camera(&name).await?;
+            ensure!(
+                camera["ready"] == true || camera["reason"] == "AddressDenied",
+                "{camera}"
+            );
+            Ok(camera)
+        })
+        .await?;
+        ensure!(camera["ready"] != true, "{camera}");
+        Ok(())
+    })
+    .await?;
+
+    // Without a pool the rules of one machine hold again (docs/adr/0008).
+    node.delete("pool.yaml")?;
+    let name = format!("later-{number}");
+    eventually(secs(40), "the address to be dialled again", async || {
+        let camera = node.camera(&name).await?;
+        ensure!(camera["ready"] == true, "{camera}");
+        Ok(())
+    })
+    .await
+}
+
+/// What a playlist lists, if there is one.
+async fn segments(node: &MediaNode, playlist: &str) -> Result<Vec<String>> {
+    let (status, text) = node.text(playlist).await?;
+    ensure!(status == 200, "{status} {text}");
+    Ok(text
+        .lines()
+        .filter(|l| l.starts_with('/'))
+        .map(str::to_owned)
+        .collect())
+}
+
+#[tokio::test]
+async fn a_camera_that_is_deleted_ends_in_hls_too() -> Result<()> {
+    let node = MediaNode::standalone()
+        .file_camera("door", "h264_aac.mp4", "")
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    let listed = segments(&node, "/streams/door.m3u8").await?;
+    let segment = listed.last().context("a segment")?;
+    node.delete("door.yaml")?;
+    let begin = Instant::now();
+    // A player goes on asking.
+    for (what, path) in [("the playlist", "/streams/door.m3u8"), ("the segment", segment)] {
+        eventually(secs(30), &format!("{what} to be gone"), async || {
+            let (status, _) = node.text(path).await?;
+            ensure!(status == 404, "{status}");
+            Ok(())
+        })
+        .await?;
+        println!("{what} is gone after {:?}", begin.elapsed());
+    }
+    // And comes back with the camera.
+    node.apply("door.yaml", &file_camera("door", "h264_aac.mp4", ""))?;
+    node.until_ready("door").await?;
+    segments(&node, "/streams/door.m3u8").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_demand_runs_while_somebody_watches_by_hls() -> Result<()> {
+    let source = Camera::start(Make::Go, Auth::None).await?;
+    let more = "  connect: OnDemand\n  idleTimeout: 2s\n";
+    let node = MediaNode::standalone()
+        .manifest("a.yaml", rtsp_camera("door", source.url("h264"), more))
+        .start()
+        .await?;
+    eventually(secs(30), "a playlist", async || {
+        segments(&node, "/streams/door.m3u8").await
+    })
+    .await?;
+    // Several times the idle time. Between two requests nobody is connected.
+    throughout(secs(10), "it should stay up for its viewer", async || {
+        let listed = segments(&node, "/streams/door.m3u8").await?;
+        let (status, _) = node.text(listed.last().context("a segment")?).await?;
+        ensure!(status == 200, "{status}");
+        ensure!(
+            !source.log().contains("gone"),
+            "the camera was left:\n{}",
+            source.log()
+        );
+        tokio::time::sleep(secs(1)).await;
+        Ok(())
+    })
+    .await?;
+    let dialled = source.log().matches("plays").count();
+    ensure!(dialled == 1, "it was dialled {dialled} times");
+
+    // An HLS viewer is taken for gone 30 s after the last request.
+    let begin = Instant::now();
+    eventually(secs(60), "the camera to be left", async || {
+        ensure!(source.log().contains("gone"), "it is still connected");
+        Ok(())
+    })
+    .await?;
+    println!("left {:?} after the last request", begin.elapsed());
     Ok(())
 }

@@ -1,68 +1,211 @@
 //! The README's first command: one process, from its first line to Ctrl-C.
 
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 use weir_tests::{
-    Context, Result, ensure, eventually, media_node::MediaNode, player, process::Process, wait::secs,
+    Context, Result,
+    browser::{self, Watched},
+    ensure, eventually,
+    media_node::{self, MediaNode},
+    player,
+    process::Process,
+    setup,
+    wait::secs,
 };
 
+/// The variables of the ports.
+const PORTS: [&str; 4] = [
+    "WEIR_PORT",
+    "WEIR_HTTP_PORT",
+    "WEIR_RTMP_PORT",
+    "WEIR_WEBRTC_PORT",
+];
+
+/// The URLs that a node has printed.
+fn printed_urls(log: &str) -> Vec<String> {
+    log.split(|c: char| c.is_whitespace() || c == '"' || c == '\'')
+        .filter(|w| w.starts_with("rtsp://") || w.starts_with("http://"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Plays what a node has printed for the demo, to the letter: RTSP, HTTP-FLV, HLS, and the page in a browser.
+async fn plays_what_it_prints(log: &str) -> Result<()> {
+    let urls = printed_urls(log);
+    let find = |what: &str| {
+        let found = urls.iter().find(|u| u.contains(what));
+        found.with_context(|| format!("no {what} in\n{log}"))
+    };
+    player::probe_rtsp(find("rtsp://")?, "tcp", 2.0)
+        .await?
+        .expect(&["h264", "aac"], 2.0)?;
+    for form in ["/streams/demo.flv", "/streams/demo.m3u8"] {
+        player::probe(find(form)?, &[], 3.0)
+            .await?
+            .expect(&["h264", "aac"], 3.0)?;
+    }
+    let link = find("/?play=demo")?;
+    let page: Linked = browser::run("page.mjs", &["--link", link]).await?;
+    ensure!(!page.asked, "the link asks for a login");
+    page.watched.expect(3.0)
+}
+
+#[derive(Debug, Deserialize)]
+struct Linked {
+    asked: bool,
+    #[serde(flatten)]
+    watched: Watched,
+}
+
+/// The README's first command, in an empty folder and on free ports.
 #[tokio::test]
-async fn the_demo_plays_at_once() -> Result<()> {
-    let mut node = MediaNode::standalone()
+async fn the_command_of_the_readme() -> Result<()> {
+    let readme = std::fs::read_to_string(setup::root().join("README.md"))?;
+    let words = readme
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("cargo run --release -p media-node -- "))
+        .context("the README starts it by cargo run")?;
+    let folder = tempfile::TempDir::with_prefix("weir-")?;
+    let mut command = media_node::command()?;
+    command.args(words.split(' ')).current_dir(folder.path());
+    command.env("WEIR_BIND", "127.0.0.1");
+    for port in PORTS {
+        command.env(port, "0");
+    }
+    let mut node = Process::start("media-node", &mut command)?;
+    node.ready(secs(30)).await?;
+    let log = eventually(secs(10), "the password to be printed", async || {
+        let log = node.log();
+        ensure!(log.contains("admin has the password"), "{log}");
+        Ok(log)
+    })
+    .await?;
+    let flv = printed_urls(&log).into_iter().find(|u| u.contains(".flv?token="));
+    let flv = flv.with_context(|| format!("no token in\n{log}"))?;
+    // It is the token that opens the stream.
+    let (bare, _) = flv.split_once('?').context("a query")?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let status = client.get(bare).send().await?.status();
+    ensure!(status == 401, "without the token: {status}");
+
+    plays_what_it_prints(&log).await?;
+    ensure!(
+        folder.path().join("weir-data/weir.sqlite").exists(),
+        "the README names the folder weir-data"
+    );
+
+    node.signal(Signal::INT)?;
+    let status = node.ended(secs(30)).await?;
+    ensure!(status.success(), "Ctrl-C ended it with {status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_plays_for_everybody() -> Result<()> {
+    let node = MediaNode::standalone()
         .default_policy()
         .argument("--demo")
         .start()
         .await?;
-    for port in ["rtsp", "http", "rtmp", "webrtc"] {
-        ensure!(node.port(port) > 0, "{}", node.ready);
-    }
-    // It prints URLs that play.
+    node.until_ready("demo").await?;
     let log = node.log();
-    let urls: Vec<&str> = log
-        .split(|c: char| c.is_whitespace() || c == '"' || c == '\'')
-        .filter(|w| w.starts_with("rtsp://") || w.starts_with("http://"))
-        .collect();
-    let rtsp = urls
-        .iter()
-        .find(|u| u.starts_with("rtsp://"))
-        .with_context(|| format!("no RTSP URL in\n{log}"))?;
-    eventually(secs(20), "the demo over RTSP", async || {
-        ensure!(
-            player::probe_rtsp(rtsp, "tcp", 2.0)
-                .await?
-                .stream("video")
-                .is_ok(),
-            "no picture"
-        );
-        Ok(())
-    })
-    .await?;
-    for form in [".flv", ".m3u8"] {
-        let url = urls
-            .iter()
-            .find(|u| u.contains(form))
-            .with_context(|| format!("no {form} URL in\n{log}"))?;
-        player::probe(url, &[], 3.0).await?.stream("video")?;
-    }
-    let page = urls
-        .iter()
-        .find(|u| u.ends_with("/?play=demo"))
-        .with_context(|| format!("no page in\n{log}"))?;
-    let reply = reqwest::Client::builder()
-        .no_proxy()
-        .build()?
-        .get(*page)
-        .send()
-        .await?;
-    ensure!(
-        reply.status() == 200 && reply.text().await?.contains("<title>Weir"),
-        "{page} is not the page"
-    );
+    ensure!(!log.contains("token="), "a token where none is needed:\n{log}");
+    plays_what_it_prints(&log).await
+}
 
-    let status = node.interrupt().await?;
-    ensure!(status.success(), "Ctrl-C ended it with {status}");
+#[tokio::test]
+async fn every_setting_by_the_environment() -> Result<()> {
+    let node = MediaNode::standalone()
+        .by_environment()
+        .environment("WEIR_DEMO", "yes")
+        .start()
+        .await?;
+    ensure!(node.data().join("weir.sqlite").exists(), "WEIR_DATA is not heard");
+    node.until_ready("demo").await?;
+    for port in ["rtsp", "http", "rtmp", "webrtc"] {
+        ensure!(
+            ![0, 1554, 8080, 1935, 8189].contains(&node.port(port)),
+            "{}",
+            node.ready
+        );
+    }
+    player::probe_rtsp(&node.rtsp("demo"), "tcp", 2.0)
+        .await?
+        .expect(&["h264", "aac"], 2.0)?;
+    player::probe(&node.http("/streams/demo.flv"), &[], 2.0)
+        .await?
+        .expect(&["h264", "aac"], 2.0)?;
+    drop(node);
+
+    // What people write for yes and no.
+    for (value, open) in [
+        ("true", true),
+        ("yes", true),
+        ("0", false),
+        ("false", false),
+        ("no", false),
+    ] {
+        let node = MediaNode::standalone()
+            .protected()
+            .by_environment()
+            .environment("WEIR_ANONYMOUS_VIEW", value)
+            .start()
+            .await?;
+        let (status, _) = node.text("/streams/absent.flv").await?;
+        let want = if open { 404 } else { 401 };
+        ensure!(status == want, "WEIR_ANONYMOUS_VIEW={value}: {status}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn programs_read_one_line() -> Result<()> {
+    let folder = tempfile::TempDir::with_prefix("weir-")?;
+    let mut command = media_node::command()?;
+    command.args(["standalone", "--demo", "--bind", "127.0.0.1", "--data"]);
+    command.arg(folder.path());
+    for port in PORTS {
+        command.env(port, "0");
+    }
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let pid = child
+        .id()
+        .and_then(|id| Pid::from_raw(id as i32))
+        .context("a process number")?;
+    let mut stdout = BufReader::new(child.stdout.take().context("its output")?);
+    let mut line = String::new();
+    tokio::time::timeout(secs(30), stdout.read_line(&mut line)).await??;
+    let ready: serde_json::Map<String, Value> =
+        serde_json::from_str(&line).with_context(|| format!("not a line of JSON: {line:?}"))?;
+    let mut keys: Vec<&str> = ready.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    ensure!(keys == ["http", "ready", "rtmp", "rtsp", "webrtc"], "{line}");
+    ensure!(ready["ready"] == true, "{line}");
+    for port in ["http", "rtmp", "rtsp", "webrtc"] {
+        ensure!(
+            ready[port].as_u64().is_some_and(|p| (1..=65535).contains(&p)),
+            "{line}"
+        );
+    }
+
+    // And nothing else, to its end.
+    kill_process(pid, Signal::INT)?;
+    let mut rest = String::new();
+    tokio::time::timeout(secs(30), stdout.read_to_string(&mut rest)).await??;
+    ensure!(rest.is_empty(), "more on stdout: {rest:?}");
+    let status = tokio::time::timeout(secs(30), child.wait()).await??;
+    ensure!(status.success(), "it ended with {status}");
     Ok(())
 }
 
@@ -102,7 +245,7 @@ async fn it_ends_while_all_kinds_of_viewers_watch() -> Result<()> {
     let viewing = node.camera("demo").await?["viewers"].as_u64();
     ensure!(viewing >= Some(5), "{viewing:?} viewers are counted");
 
-    node.process().signal(rustix::process::Signal::INT)?;
+    node.process().signal(Signal::INT)?;
     let status = node.process().ended(secs(5)).await?;
     ensure!(status.success(), "Ctrl-C ended it with {status}");
     let log = node.log();
@@ -188,7 +331,7 @@ async fn what_is_wrong_with_its_arguments_is_said() -> Result<()> {
         (&["no-such-role"], "no-such-role"),
     ] {
         let folder = tempfile::TempDir::new()?;
-        let mut command = tokio::process::Command::new(weir_tests::setup::program("media-node")?);
+        let mut command = media_node::command()?;
         command.args(arguments).current_dir(folder.path());
         let (_, stderr, status) = weir_tests::process::outcome(&mut command, secs(10)).await?;
         ensure!(

@@ -36,6 +36,8 @@ use tracing::info;
 
 /// How long a viewer waits for a camera that is being dialled.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long opening the account store may take: a busy disk is slow to write a new file for good.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the links that are printed open the stream.
 const LINK_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -58,7 +60,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let ready = ports.ready()?;
 
     let location = Location::Sqlite(args.data.join("weir.sqlite"));
-    let database = Database::open(&location)
+    let database = Database::open_patiently(&location, STORE_PATIENCE)
         .await
         .context("can't open the account store")?;
     let settings = Settings {
