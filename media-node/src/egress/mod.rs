@@ -3,6 +3,7 @@
 
 mod direct_body;
 pub mod form;
+mod gate;
 pub mod hls;
 pub mod http;
 mod http_flv;
@@ -16,4 +17,5 @@ pub mod web_socket;
 mod ws_flv;
 pub mod wsp;
 
+pub use gate::Gate;
 pub use viewing::{Counted, Refusal, Viewing, viewer_span};

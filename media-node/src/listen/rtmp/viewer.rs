@@ -1,7 +1,7 @@
 //! A connection that plays.
 
 use super::{Connection, End, READ_COMMANDS, refusal_of};
-use crate::egress::{self, Counted, viewer_span};
+use crate::egress::{self, Counted, Gate, viewer_span};
 use crate::hub::{Departure, Stream};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ impl Connection {
     }
 
     async fn watch(&mut self, stream: Arc<Stream>) -> Result<Infallible, End> {
-        let (seat, pause) = egress::rtmp::seat(&stream, &self.socket, self.peer);
+        let gate = Gate::default();
+        let seat = egress::rtmp::seat(&stream, &self.socket, self.peer, &gate);
         let _counted = Counted::new("rtmp").seated(&seat);
         drop(stream);
         let departure = {
@@ -52,7 +53,8 @@ impl Connection {
                     return Err(End::Unread);
                 }
                 match event {
-                    Some(Event::Pause(paused)) => pause.set(paused),
+                    Some(Event::Pause(true)) => gate.close(),
+                    Some(Event::Pause(false)) => gate.open(),
                     Some(_) => {}
                     None => tokio::select! {
                         departure = &mut viewing => break departure,

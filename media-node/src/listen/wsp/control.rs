@@ -3,9 +3,9 @@
 use super::channels::{Channel, DataSocket};
 use super::{End, READ, SILENCE, WRITE_PATIENCE, WspDoor};
 use crate::auth::{Action, Caller};
-use crate::egress::Counted;
 use crate::egress::web_socket::WebSocket;
-use crate::egress::wsp::{Gate, seat};
+use crate::egress::wsp::seat;
+use crate::egress::{Counted, Gate};
 use crate::hub::Stream;
 use crate::listen::rtsp::{error_chain, session_id};
 use crate::listen::web_socket::{Frames, write};
