@@ -114,14 +114,9 @@ async fn no_door_opens_without_a_token() -> Result<()> {
     .await?;
 
     // What the playlists name, without the token.
-    let mut media = [
-        "/streams/door.flv",
-        "/ws/door.flv",
-        "/streams/door.m3u8",
-        "/streams/h265.m3u8",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    let mut media = ["/streams/door.flv", "/streams/door.m3u8", "/streams/h265.m3u8"]
+        .map(str::to_owned)
+        .to_vec();
     let mut segments = Vec::new();
     for playlist in ["/streams/door.m3u8", "/streams/h265.m3u8"] {
         let (status, text) = node
@@ -239,9 +234,18 @@ async fn no_door_opens_without_a_token() -> Result<()> {
             "a publisher with a token {kind}:\n{}",
             publisher.log()
         );
+        let refused = player::probe(&with(&node.rtmp("door"), parameter), &[], 0.5).await;
+        ensure!(refused.is_err(), "RTMP with a token {kind}");
+        let mut publisher = camera::publish_rtmp(&clip, &with(&node.rtmp("gate"), parameter))?;
+        ensure!(
+            !publisher.ended(secs(20)).await?.success(),
+            "an RTMP publisher with a token {kind}"
+        );
     }
 
+    node.until_reason("gate", "WaitingForPublisher").await?;
     // The right token opens that too.
+    player::probe(&with(&node.rtmp("door"), &right), &[], 0.5).await?;
     let _publisher = camera::publish(&clip, &with(&node.rtsp("gate"), &right), "tcp")?;
     node.until_ready("gate").await?;
     Ok(())
