@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 /// `info`, and warnings only of libraries that are chatty.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,sqlx=warn,sea_orm_migration=warn,retina=warn,hyper=warn,kube=warn")
+        EnvFilter::new("info,sqlx=warn,sea_orm_migration=warn,retina=error,hyper=warn,kube=warn")
     });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
