@@ -13,7 +13,7 @@ use crate::egress::multicast::Multicast;
 use crate::egress::rtsp::{Transports, UdpPorts};
 use crate::egress::web_socket::WebSocket;
 use crate::ingest::Publishing;
-use crate::listen::web_socket::write;
+use crate::listen::socket::write;
 use crate::telemetry::sessions;
 use bytes::BytesMut;
 use std::io;

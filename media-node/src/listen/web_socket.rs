@@ -2,6 +2,7 @@
 //! section 7). `egress` has shaken hands and asked for rights; here the sockets are read.
 
 use super::rtsp::RtspDoor;
+use super::socket;
 use super::wsp::WspDoor;
 use crate::egress::web_socket::{Conversation, SubProtocol};
 use bytes::BytesMut;
@@ -62,28 +63,12 @@ impl Frames {
 }
 
 /// Waits for at least one byte, and appends what has come. Cancel-safe.
+///
+/// # Errors
+/// `UnexpectedEof` when the client has left.
 pub(super) async fn read(socket: &TcpStream, input: &mut BytesMut, room: usize) -> io::Result<()> {
-    loop {
-        socket.readable().await?;
-        input.reserve(room);
-        match socket.try_read_buf(input) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
+    match socket::read(socket, input, room).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
     }
-}
-
-/// Writes all that is in `out`.
-pub(super) async fn write(socket: &TcpStream, out: &mut BytesMut) -> io::Result<()> {
-    while !out.is_empty() {
-        socket.writable().await?;
-        match socket.try_write(out) {
-            Ok(length) => drop(out.split_to(length)),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
