@@ -386,7 +386,11 @@ async fn publishing_wants_the_right_to_publish() -> Result<()> {
 
 #[tokio::test]
 async fn open_sockets_count_as_connections() -> Result<()> {
-    let node = node().argument("--most-connections=12").start().await?;
+    let node = node()
+        .argument("--most-connections=12")
+        .argument("--most-connections-per-peer=12")
+        .start()
+        .await?;
     node.until_ready("door").await?;
     let mut open = Vec::new();
     let refused = loop {
