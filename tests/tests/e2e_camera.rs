@@ -146,9 +146,13 @@ async fn h265_and_udp() -> Result<()> {
             .await?;
         ns.until_ready("tcp").await?;
         ns.until_ready("udp").await?;
-        player::probe(&ns.http("/streams/tcp.m3u8").await?, &[], 6.0)
-            .await?
-            .expect(&["hevc", "aac"], 6.0)?;
+        // The camera encodes while the machine is busy: its first report may tell that the pictures are late, and they are
+        // moved, once. A player that plays across that jump is not what is tested here.
+        let url = ns.http("/streams/tcp.m3u8").await?;
+        eventually(secs(60), "H.265 by HLS", async || {
+            player::probe(&url, &[], 6.0).await?.expect(&["hevc", "aac"], 6.0)
+        })
+        .await?;
         player::probe_rtsp(&ns.rtsp("udp").await?, "tcp", 3.0)
             .await?
             .expect(&["h264", "aac"], 3.0)
