@@ -39,7 +39,7 @@ unit *ARGS:
 # media-node as one process, with cameras and players that are not ours. No cluster.
 loopback *ARGS:
     tests/setup cameras browser media >/dev/null
-    cargo build --workspace --bins
+    cargo build --workspace --bins --tests
     cargo nextest run --workspace -E 'binary(/^loopback_/)' "$@"
 
 # The page by itself, against a server of its own tests.
@@ -50,8 +50,8 @@ web:
 # The whole of it in a Kubernetes: starts one unless WEIR_TEST_KUBECONFIG names one.
 e2e *ARGS:
     tests/setup cluster cameras media >/dev/null
-    cargo build --workspace --bins
-    cargo run -q -p weir-tests --bin with-cluster -- tests/e2e "$@"
+    cargo build --workspace --bins --tests
+    "${CARGO_TARGET_DIR:-target}/debug/with-cluster" tests/e2e "$@"
 
 # Feeds each fuzz target the corpus that is kept for it. `cargo fuzz` is for finding more.
 fuzz-replay:

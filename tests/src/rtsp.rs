@@ -123,23 +123,9 @@ impl Connection {
                 self.input.advance(length);
                 continue;
             }
-            let whole = std::str::from_utf8(&self.input).ok().and_then(|text| {
-                let response = Response::parse(text).ok()?;
-                let length = response
-                    .header("Content-Length")
-                    .ok()
-                    .and_then(|l| l.parse().ok());
-                (response.body.len() >= length.unwrap_or(0)).then_some(response)
-            });
-            if let Some(mut response) = whole {
-                let length = response
-                    .header("Content-Length")
-                    .ok()
-                    .and_then(|l| l.parse().ok())
-                    .unwrap_or(0);
-                let rest = response.body.split_off(length);
-                self.input = BytesMut::from(rest.as_bytes());
-                return Ok(response);
+            if let Some(length) = self.whole()? {
+                let message = self.input.split_to(length);
+                return Response::parse(std::str::from_utf8(&message)?);
             }
             if self.socket.read_buf(&mut self.input).await? == 0 {
                 bail!("the server has closed");
@@ -154,6 +140,22 @@ impl Connection {
         };
         let length = 4 + usize::from(u16::from_be_bytes([high, low]));
         (self.input.len() >= length).then_some(length)
+    }
+
+    /// Length of the response that comes next, if it is whole. Packets may follow it at once.
+    fn whole(&self) -> Result<Option<usize>> {
+        let Some(head) = self.input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = head + 4;
+        let response = Response::parse(std::str::from_utf8(&self.input[..head])?)?;
+        let body = response
+            .header("Content-Length")
+            .ok()
+            .map(str::parse)
+            .transpose()?;
+        let length = head + body.unwrap_or(0);
+        Ok((self.input.len() >= length).then_some(length))
     }
 
     /// Waits until the server has closed it.

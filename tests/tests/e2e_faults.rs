@@ -1,4 +1,4 @@
-//! What it survives. Each of these takes a part of the cluster away, so each runs alone.
+//! What it survives. What takes something away from other namespaces too runs alone: `.config/nextest.toml` names it.
 
 use std::time::Duration;
 
