@@ -343,7 +343,10 @@ impl RtspPull<'_> {
                 ) {
                     input.clock.sender_report(ntp, elapsed);
                 }
-                TrackClock::align(inputs.iter_mut().flatten().map(|i| &mut i.clock));
+                // The picture stays where it is, whichever the camera describes first: segments are cut by it.
+                let mut all: Vec<_> = inputs.iter_mut().flatten().collect();
+                all.sort_by_key(|input| input.kind != TrackKind::Video);
+                TrackClock::align(all.into_iter().map(|i| &mut i.clock));
                 return Ok(false);
             }
             _ => return Ok(false),
