@@ -192,7 +192,8 @@ async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer,
     };
     match (protocol, offer.rtsp) {
         // What such a connection is upgraded to takes its place along.
-        (Protocol::Http, _) => http::serve(socket, first, peer, place, offer.http, stop).await,
+        // Apart, so that an RTSP connection has no room for it.
+        (Protocol::Http, _) => Box::pin(http::serve(socket, first, peer, place, offer.http, stop)).await,
         (Protocol::Rtsp, Some(rtsp)) => {
             let _place = place;
             rtsp(socket, first, peer).await;

@@ -37,7 +37,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Room for a read: commands are short, and there may be thousands of viewers.
 const READ_COMMANDS: usize = 2 << 10;
 /// A publisher's media comes in bulk.
-const READ_MEDIA: usize = 64 << 10;
+const READ_MEDIA: usize = 16 << 10;
 
 /// Takes RTMP connections.
 #[derive(Clone)]

@@ -37,7 +37,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// Room for a read: requests are short, and there may be thousands of viewers.
 const READ_REQUESTS: usize = 2 << 10;
 /// A publisher's media comes in bulk.
-const READ_MEDIA: usize = 64 << 10;
+const READ_MEDIA: usize = 16 << 10;
 
 /// Takes RTSP connections.
 #[derive(Clone)]
@@ -250,7 +250,8 @@ impl Connection {
     /// Answers one request; the response is in `out`, as it goes over the wire.
     async fn request(&mut self, request: Request) -> Step {
         let start = self.out.len();
-        let step = self.answer(request).await;
+        // Apart, because a viewer asks little and there may be thousands, each with room for this for as long as it stays.
+        let step = Box::pin(self.answer(request)).await;
         self.wire.seal(&mut self.out, start, matches!(step, Step::Close));
         step
     }

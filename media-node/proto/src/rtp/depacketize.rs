@@ -207,11 +207,11 @@ impl Depacketizer {
                 result
             }
             Kind::G711 => {
-                let data = packet.payload.clone();
                 assembled.push(Assembled {
                     timestamp,
                     keyframe: false,
-                    data,
+                    // As with AAC.
+                    data: Bytes::copy_from_slice(&packet.payload),
                     new_parameters: None,
                 });
                 Ok(())

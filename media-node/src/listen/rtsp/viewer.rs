@@ -3,6 +3,7 @@
 use super::{Connection, End, Step};
 use crate::egress::{Counted, viewer_span};
 use crate::hub::{Departure, Seat, Stream};
+use bytes::BytesMut;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tracing::Instrument;
@@ -67,6 +68,8 @@ impl Connection {
                 }
             }
             if is_idle {
+                self.wire.release();
+                self.out = BytesMut::new();
                 tokio::select! {
                     departure = &mut viewing => return End::Viewed(departure),
                     read = self.wire.read_requests(&self.socket) => if let Err(end) = read {

@@ -59,6 +59,13 @@ impl Wire {
         }
     }
 
+    /// Gives memory back that nothing is in: it may take long until more comes.
+    pub(super) fn release(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
     /// Waits for at least one byte. Cancel-safe.
     pub(super) async fn read(&mut self, socket: &TcpStream, room: usize) -> Result<(), End> {
         let read = match &mut self.frames {

@@ -19,8 +19,7 @@ pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Appends one NAL unit in the hub's framing.
-pub fn write_unit(nal: &[u8], out: &mut BytesMut) {
-    out.reserve(4 + nal.len());
+pub fn write_unit(nal: &[u8], out: &mut impl BufMut) {
     out.put_u32(nal.len() as u32);
     out.put_slice(nal);
 }

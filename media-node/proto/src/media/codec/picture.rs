@@ -2,7 +2,7 @@
 //! begins is for the caller to know: from the RTP marker, the FLV tag, the sample.
 
 use super::{Codec, CodecParameters, Error, h264, h265, nal};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tracing::debug;
 
 /// Larger pictures are dropped: more than twice the largest seen of an 8K camera.
@@ -34,7 +34,9 @@ pub struct PictureBuilder {
     /// The newest parameter sets: VPS (H.265), SPS, PPS.
     sets: [Option<Bytes>; 3],
     sets_changed: bool,
-    data: BytesMut,
+    data: Vec<u8>,
+    /// Bytes of the newest picture that was no keyframe: what the next one will take, most likely.
+    usual_bytes: usize,
     state: State,
 }
 
@@ -91,7 +93,8 @@ impl PictureBuilder {
             parameters,
             sets,
             sets_changed: false,
-            data: BytesMut::new(),
+            data: Vec::new(),
+            usual_bytes: 0,
             state,
         }
     }
@@ -126,6 +129,9 @@ impl PictureBuilder {
             self.state.too_large = true;
             return;
         }
+        if self.data.is_empty() {
+            self.data.reserve(self.usual_bytes);
+        }
         nal::write_unit(nal, &mut self.data);
     }
 
@@ -139,14 +145,19 @@ impl PictureBuilder {
             return None;
         }
         let state = std::mem::take(&mut self.state);
-        let data = self.data.split().freeze();
+        let mut data = std::mem::take(&mut self.data);
         if state.too_large {
             debug!(bytes = data.len(), "picture too large, dropped");
             return None;
         }
         let keyframe = state.random_access || state.recovery_point && !state.inter_slices;
+        if !keyframe {
+            self.usual_bytes = data.len();
+        }
+        // The hub keeps pictures for seconds: each holds what it needs, and nothing of its neighbours.
+        data.shrink_to_fit();
         Some(Picture {
-            data,
+            data: data.into(),
             keyframe,
             new_parameters: self.apply_sets(),
         })

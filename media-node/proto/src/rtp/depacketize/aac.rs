@@ -159,6 +159,7 @@ pub(super) fn duration(parameters: &Parameters, clock_rate: u32) -> i64 {
 
 /// Some cameras leave the ADTS header on. No raw frame looks like one: its first element would be
 /// the end (ISO/IEC 14496-3 section 4.4.2.1).
+/// Copies: the hub keeps sounds for seconds, and a slice would keep the whole read buffer that it lies in.
 pub(super) fn assembled(timestamp: i64, mut data: Bytes) -> Assembled {
     if let Ok(header) = adts::Header::parse(&data)
         && header.frame_bytes == data.len()
@@ -168,7 +169,7 @@ pub(super) fn assembled(timestamp: i64, mut data: Bytes) -> Assembled {
     Assembled {
         timestamp,
         keyframe: false,
-        data,
+        data: Bytes::copy_from_slice(&data),
         new_parameters: None,
     }
 }

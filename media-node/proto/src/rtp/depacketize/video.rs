@@ -10,6 +10,9 @@ use crate::media::codec::{self, PictureBuilder, nal};
 use crate::media::{Codec, CodecParameters};
 use bytes::BytesMut;
 
+/// Room for fragments that is kept from one NAL unit to the next.
+const KEPT_BYTES: usize = 32 << 10;
+
 #[derive(Debug)]
 pub(super) struct Video {
     codec: Codec,
@@ -147,8 +150,10 @@ impl Video {
         if fragments == Fragments::Open {
             let unit = self.fragment.split();
             self.unit(&unit);
-            // Nobody else holds it, so the allocation is used again.
-            self.fragment = unit;
+            // Nobody else holds it, so the allocation is used again; that of a keyframe, which is rare, is given back.
+            if unit.capacity() <= KEPT_BYTES {
+                self.fragment = unit;
+            }
         }
     }
 
