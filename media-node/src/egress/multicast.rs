@@ -202,7 +202,7 @@ impl Group {
                 to[usize::from(channel(track, rtcp))] = Some((self.socket.clone(), address));
             }
         }
-        Datagrams { to }
+        Datagrams::new(to)
     }
 }
 

@@ -125,7 +125,7 @@ impl Transports {
                 to[at + 1] = Some((ports.rtcp.clone(), SocketAddr::new(peer, rtcp)));
             }
         }
-        Datagrams { to }
+        Datagrams::new(to)
     }
 }
 

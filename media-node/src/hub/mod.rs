@@ -11,6 +11,7 @@
 //! whose socket is full leaves that path and catches up in its own task (see [`outlet`]), so that
 //! it costs nobody else anything. No protocol is known here: forms and sinks are handed in.
 
+mod datagrams;
 mod demand;
 mod form;
 mod gop_cache;
@@ -20,11 +21,12 @@ mod sink;
 mod stream;
 mod subscriber;
 
+pub use datagrams::Datagrams;
 pub use demand::{Demand, Verdict};
 pub use form::{Form, FormKey, Packed, Piece};
 pub use outlet::{Departure, Seat, SeatHandle, View, Visitor};
 pub use publisher::{Publisher, Segmentation};
-pub use sink::{Datagrams, Sink, TcpSink};
+pub use sink::{Sink, TcpSink};
 pub use stream::{Provenance, Stream, Traffic};
 pub use subscriber::{Event, Subscriber};
 

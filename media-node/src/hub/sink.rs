@@ -2,11 +2,10 @@
 
 use super::Piece;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 
 /// A viewer's way out. Written by the publisher's task while the viewer keeps up, and by the
 /// viewer's own task otherwise, never by both at once.
@@ -47,68 +46,5 @@ impl Sink for TcpSink {
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_write_ready(cx)
-    }
-}
-
-/// Bytes that go to a viewer over UDP in one go. More would overrun the receiver's socket buffer, which
-/// by default takes some 130 KB of full packets.
-const MOST_DATAGRAM_BYTES: usize = 64 << 10;
-
-/// UDP: every packet a datagram, to an address by the piece's channel.
-pub struct Datagrams {
-    /// By channel; `None` where the viewer did not ask for it.
-    pub to: Vec<Option<(Arc<UdpSocket>, SocketAddr)>>,
-}
-
-impl Datagrams {
-    /// Sends whole datagrams, about `room` bytes of them. Returns how many bytes are done with, and
-    /// whether the socket is full. A datagram that can't be sent for another reason is lost, as
-    /// datagrams are.
-    fn send(&self, piece: &Piece, room: usize) -> (usize, bool) {
-        let Some(Some((socket, address))) = self.to.get(usize::from(piece.channel)) else {
-            return (piece.bytes.len(), false);
-        };
-        let mut start = 0;
-        for &end in &piece.ends {
-            let end = end as usize;
-            if start >= room {
-                return (start, false);
-            }
-            match socket.try_send_to(&piece.bytes[start..end], *address) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return (start, true),
-                Ok(_) | Err(_) => start = end,
-            }
-        }
-        (piece.bytes.len(), false)
-    }
-}
-
-impl Sink for Datagrams {
-    fn try_write(&self, _: &[u8], pieces: &[Piece]) -> io::Result<usize> {
-        let mut taken = 0;
-        for piece in pieces {
-            let (done, is_full) = self.send(piece, MOST_DATAGRAM_BYTES.saturating_sub(taken));
-            taken += done;
-            if is_full && taken == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            if done < piece.bytes.len() {
-                break;
-            }
-        }
-        Ok(taken)
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.to.iter().flatten().next() {
-            Some((socket, _)) => socket.poll_send_ready(cx),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// The publisher's task sends each piece when it comes, so this is at least five times as fast as real
-    /// time, whatever the bitrate; and a receiver may be off its processor for some 75 ms.
-    fn pause(&self) -> Option<Duration> {
-        Some(Duration::from_millis(1))
     }
 }

@@ -401,9 +401,7 @@ async fn a_large_picture_goes_out_in_several_bursts_of_datagrams() {
     let sender = Arc::new(tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("bind"));
     sender.writable().await.expect("writable");
     let address = receiver.local_addr().expect("address");
-    let sink = Datagrams {
-        to: vec![Some((sender, address))],
-    };
+    let sink = Datagrams::new(vec![Some((sender, address))]);
     let (small, large) = (datagrams(5), datagrams(10_000));
     let taken = sink.try_write(b"", &[small, large.clone()]).expect("some go out");
     assert!(
