@@ -58,6 +58,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     demo::write(&media, args.demo.then_some(&*manifests))?;
     let ports = Ports::bind(&args.ports).await?;
     let ready = ports.ready()?;
+    let ending = CancellationToken::new();
+    let tls = args.tls.start(&ending).await?;
 
     let location = Location::Sqlite(args.data.join("weir.sqlite"));
     let database = Database::open_patiently(&location, STORE_PATIENCE)
@@ -92,7 +94,6 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         writer: Arc::new(folder.clone()),
         secrets: Arc::new(folder.clone()),
     };
-    let ending = CancellationToken::new();
     let settings = supervisor::Settings::new("standalone", true, &media);
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor));
@@ -126,6 +127,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             rtsp: ready.rtsp,
             http: ready.http,
             rtmp: ready.rtmp,
+            tls: tls.is_offered(),
         },
         server: Server::new(),
     };
@@ -157,6 +159,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         rtmp: Some(rtmp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
+        tls,
     };
     let listening = Serving::start(ports, offered, &args.ports.limits());
     serving.pass();
