@@ -172,12 +172,15 @@ pub struct Gateway {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Probe {
-    /// HTTP-FLV URL to play, `http://host:port/streams/path.flv?token=…`.
+    /// HTTP-FLV URL to play, `http://host:port/streams/path.flv?token=…`; `https://` with `--tls-cert`.
     #[arg(long, env = "WEIR_PROBE_URL", hide_env_values = true)]
     pub url: String,
     /// Folder of the pool's Secret: logs in with it when the URL has no token.
     #[arg(long, env = "WEIR_AUTH_DIR")]
     pub auth_dir: Option<PathBuf>,
+    /// PEM file with the certificate that the server of an `https://` URL has to show.
+    #[arg(long, env = "WEIR_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
     /// Seconds until the stream must play.
     #[arg(long, env = "WEIR_PROBE_PATIENCE", default_value_t = 60)]
     pub patience: u64,
