@@ -125,14 +125,14 @@ impl Certificate {
     }
 }
 
-/// The serial number of the certificate that `openssl s_client` is shown at a port of this machine, in hexadecimal.
+/// The serial number of the certificate that `openssl s_client` is shown at an address, `host:port`, in hexadecimal.
 /// `version` is a version of TLS as that program writes it.
 ///
 /// # Errors
 /// When it is shown none.
-pub async fn serial(port: u16, version: &str) -> Result<String> {
+pub async fn serial(address: &str, version: &str) -> Result<String> {
     let script = format!(
-        "openssl s_client -connect 127.0.0.1:{port} -{version} </dev/null 2>/dev/null | openssl x509 -noout -serial"
+        "openssl s_client -connect {address} -{version} </dev/null 2>/dev/null | openssl x509 -noout -serial"
     );
     let said = process::output(Command::new("sh").args(["-c", &script]), secs(20)).await?;
     let serial = said.trim().strip_prefix("serial=").map(str::to_owned);

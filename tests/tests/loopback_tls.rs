@@ -95,8 +95,8 @@ async fn media_does_not_leave_the_encrypted_connection() -> Result<()> {
         .ask("DESCRIBE", &url, &["Accept: application/sdp"])
         .await?
         .ok()?;
-    let control = described.body.lines().skip_while(|l| !l.starts_with("m="));
-    let control = control.filter_map(|l| l.strip_prefix("a=control:")).next();
+    let mut control = described.body.lines().skip_while(|l| !l.starts_with("m="));
+    let control = control.find_map(|l| l.strip_prefix("a=control:"));
     let track = format!("{url}/{}", control.context("a track")?);
     for transport in ["RTP/AVP;unicast;client_port=5000-5001", "RTP/AVP;multicast"] {
         let setup = connection
@@ -142,6 +142,10 @@ async fn what_is_published_with_tls_plays_without() -> Result<()> {
     Ok(())
 }
 
+fn at(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 /// As Kubernetes has a Secret in a folder: links to a link, which is replaced.
 fn show(folder: &Path, version: &str) -> Result<()> {
     let part = folder.join("..data.part");
@@ -169,7 +173,7 @@ async fn a_new_certificate_is_shown_without_a_restart() -> Result<()> {
     for port in ["rtsp", "http", "rtmp"] {
         for version in ["tls1_2", "tls1_3"] {
             ensure!(
-                tls::serial(node.port(port), version).await? == "01",
+                tls::serial(&at(node.port(port)), version).await? == "01",
                 "{port} {version}"
             );
         }
@@ -194,11 +198,11 @@ async fn a_new_certificate_is_shown_without_a_restart() -> Result<()> {
         Ok(())
     })
     .await?;
-    ensure!(tls::serial(node.port("http"), "tls1_3").await? == "01");
+    ensure!(tls::serial(&at(node.port("http")), "tls1_3").await? == "01");
     show(folder.path(), "..v2")?;
     for port in ["rtmp", "http", "rtsp"] {
         eventually(secs(10), "the new certificate", async || {
-            let serial = tls::serial(node.port(port), "tls1_3").await?;
+            let serial = tls::serial(&at(node.port(port)), "tls1_3").await?;
             ensure!(serial == "02", "{serial}");
             Ok(())
         })
