@@ -265,7 +265,11 @@ async fn where_tls_is_required_plain_text_is_for_probes() -> Result<()> {
         ("/streams/door.flv", 403),
         ("/streams/door.m3u8", 403),
         ("/api/weir/v1/endpoints", 403),
-        ("//healthz/../api/v1/server", 403),
+        ("//healthz//", 403),
+        ("//healthz", 200),
+        // They mean another path than they begin with.
+        ("/relay/v1/x%2f..%2f..%2f..%2fapi/weir/v1/endpoints", 403),
+        ("/pool/v1/x%2f..%2f..%2f..%2fstreams/door.m3u8", 403),
         // These are pods' own, and want their secret.
         ("/relay/v1/door", 401),
     ] {

@@ -43,7 +43,10 @@ pub(super) struct Offered {
 impl Serving {
     pub(super) fn start(ports: Ports, offered: Offered, limits: &Limits) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let http = api::clean_paths(offered.http.merge(egress::relay::router(offered.viewing)));
+        let routes = offered.http.merge(egress::relay::router(offered.viewing));
+        // What is let pass is the path that is served, not the one that was sent.
+        let bare = api::clean_paths(routes.clone().layer(middleware::from_fn(pods_alone)));
+        let http = api::clean_paths(routes);
         let rtsp = offered.rtsp.map(|door| {
             let handler: RtspHandler = Arc::new(move |socket, first, peer| {
                 let door = door.clone();
@@ -51,7 +54,6 @@ impl Serving {
             });
             handler
         });
-        let bare = http.clone().layer(middleware::from_fn(pods_alone));
         let both = Offer {
             http: http.clone(),
             rtsp,
