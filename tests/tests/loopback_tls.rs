@@ -306,6 +306,10 @@ async fn where_tls_is_required_plain_text_is_for_probes() -> Result<()> {
         let seen = player::probe(&secure(&url), &[], 2.0).await?;
         seen.expect(&["h264", "aac"], 2.0).with_context(|| url)?;
     }
+    let log = node.log();
+    for scheme in ["https", "rtsps", "rtmps"] {
+        ensure!(log.contains(&format!(" {scheme}://127.0.0.1:")), "{log}");
+    }
     // Our own probe takes the server's certificate and no other.
     fs::write(folder.path().join("other.crt"), tls::Certificate::new(2)?.text)?;
     let url = secure(&node.http("/streams/door.flv"));
