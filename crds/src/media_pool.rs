@@ -5,7 +5,7 @@ mod pods;
 mod settings;
 
 pub use pods::{GatewayAutoscale, Gateways, NodeAutoscale, Nodes, Resources, Service, ServiceType, Spool};
-pub use settings::{Access, Advertise, Ports, SourcePolicy, Turn, Verdict};
+pub use settings::{Access, Advertise, Ports, SourcePolicy, Tls, Turn, Verdict};
 
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -82,6 +82,9 @@ pub struct MediaPoolSpec {
     /// Ports that the pods listen on and the gateways' Service offers.
     #[serde(default)]
     pub ports: Ports,
+    /// Certificate of the gateways; without it, they speak plain text alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Addresses that clients are told, where they differ from those that the pods listen on.
     #[serde(default)]
     pub advertise: Advertise,
@@ -115,6 +118,7 @@ impl Default for MediaPoolSpec {
             storage: None,
             database: None,
             ports: Ports::default(),
+            tls: None,
             advertise: Advertise::default(),
             access: Access::default(),
             source_policy: SourcePolicy::default(),
@@ -210,6 +214,7 @@ impl MediaPool {
             spec.database.as_ref().map(|d| &d.secret_name),
             spec.storage.as_ref().and_then(|s| s.secret_name.as_ref()),
             spec.advertise.turn.as_ref().map(|t| &t.secret_name),
+            spec.tls.as_ref().map(|t| &t.secret_name),
         ];
         name == self.auth_secret_name() || named.into_iter().flatten().any(|n| n == name)
     }
@@ -259,10 +264,10 @@ mod tests {
         let pool: MediaPool = serde_json::from_value(json!({
             "apiVersion": "weir.video/v1alpha1", "kind": "MediaPool", "metadata": {"name": "media"},
             "spec": {"database": {"secretName": "db"}, "storage": {"bucket": "b", "secretName": "s3"},
-                "advertise": {"turn": {"urls": ["turn:t:3478"], "secretName": "turn"}}},
+                "tls": {"secretName": "tls"}, "advertise": {"turn": {"urls": ["turn:t:3478"], "secretName": "turn"}}},
         }))
         .expect("a pool");
-        for own in ["media-auth", "db", "s3", "turn"] {
+        for own in ["media-auth", "db", "s3", "turn", "tls"] {
             assert!(pool.owns_secret(own), "{own}");
         }
         for other in ["front-door", "other-auth", ""] {

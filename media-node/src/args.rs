@@ -67,6 +67,23 @@ pub struct Ports {
     pub most_connections_per_peer: Option<usize>,
 }
 
+/// TLS on the ports of a role that viewers reach. Each takes it besides plain text.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Tls {
+    /// PEM file with the certificate that the server shows, followed by those of its authorities. RTSPS, RTMPS,
+    /// https and wss are then spoken on the ports of their plain kin. A new certificate in the file is
+    /// served without a restart.
+    #[arg(long, env = "WEIR_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    #[arg(long, env = "WEIR_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Refuses viewers, publishers and API clients without TLS. Probes, metrics and the other pods of a pool
+    /// still come without.
+    #[arg(long, env = "WEIR_TLS_REQUIRED", value_parser = yes_or_no())]
+    pub tls_required: bool,
+}
+
 /// How streams are cut for HLS.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Media {
@@ -87,6 +104,8 @@ pub struct Standalone {
     pub ports: Ports,
     #[command(flatten)]
     pub media: Media,
+    #[command(flatten)]
+    pub tls: Tls,
     /// File that holds the administrator's password; without it, the first start makes one and
     /// prints it.
     #[arg(long, env = "WEIR_ADMIN_PASSWORD_FILE")]
@@ -143,6 +162,8 @@ impl Pod {
 pub struct Gateway {
     #[command(flatten)]
     pub pod: Pod,
+    #[command(flatten)]
+    pub tls: Tls,
     /// Where accounts are kept: `postgres://…`; by default a SQLite file in the data folder, for a
     /// single gateway.
     #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
@@ -151,12 +172,15 @@ pub struct Gateway {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Probe {
-    /// HTTP-FLV URL to play, `http://host:port/streams/path.flv?token=…`.
+    /// HTTP-FLV URL to play, `http://host:port/streams/path.flv?token=…`; `https://` with `--tls-cert`.
     #[arg(long, env = "WEIR_PROBE_URL", hide_env_values = true)]
     pub url: String,
     /// Folder of the pool's Secret: logs in with it when the URL has no token.
     #[arg(long, env = "WEIR_AUTH_DIR")]
     pub auth_dir: Option<PathBuf>,
+    /// PEM file with the certificate that the server of an `https://` URL has to show.
+    #[arg(long, env = "WEIR_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
     /// Seconds until the stream must play.
     #[arg(long, env = "WEIR_PROBE_PATIENCE", default_value_t = 60)]
     pub patience: u64,

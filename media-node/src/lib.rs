@@ -10,5 +10,6 @@ pub mod ingest;
 pub mod listen;
 pub mod peer;
 pub mod role;
+pub mod socket;
 pub mod store;
 pub mod telemetry;

@@ -13,6 +13,7 @@
 //! | `rtsp` | RTSP as the tests speak it themselves |
 //! | `web_socket` | RTSP and WSP as web pages speak them |
 //! | `browser` | players in headless Chromium |
+//! | `tls` | certificates, and clients that trust them |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
 //!
 //! The tests are in `tests/loopback_*.rs` (one process, no cluster) and `tests/e2e_*.rs` (a cluster). Run them by
@@ -28,6 +29,7 @@ pub mod player;
 pub mod process;
 pub mod rtsp;
 pub mod setup;
+pub mod tls;
 pub mod wait;
 pub mod web_socket;
 

@@ -13,11 +13,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader},
     process::Command,
     task::JoinHandle,
 };
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use crate::{eventually, process, wait::secs};
 
@@ -236,9 +239,17 @@ pub async fn first_picture(url: &str, options: &[&str]) -> Result<Duration> {
 /// When the server refuses the upgrade.
 pub async fn web_socket(url: &str, span: Duration) -> Result<Vec<Bytes>> {
     let request = url.into_client_request()?;
-    let (mut socket, _) = tokio_tungstenite::connect_async(request)
+    let (socket, _) = tokio_tungstenite::connect_async(request)
         .await
         .with_context(|| format!("open {url}"))?;
+    Ok(collect(socket, span).await)
+}
+
+/// Collects what an open WebSocket sends for `span`.
+pub async fn collect<S>(mut socket: WebSocketStream<S>, span: Duration) -> Vec<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut messages = Vec::new();
     let deadline = tokio::time::Instant::now() + span;
     while let Ok(Some(message)) = tokio::time::timeout_at(deadline, socket.next()).await {
@@ -248,7 +259,7 @@ pub async fn web_socket(url: &str, span: Duration) -> Result<Vec<Bytes>> {
             Ok(_) => {}
         }
     }
-    Ok(messages)
+    messages
 }
 
 /// `probe` of a WebSocket's messages, put together in `folder`.

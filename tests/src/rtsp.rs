@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BytesMut};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -78,9 +78,9 @@ pub fn interleaved(track: u8, mode: &str) -> String {
     )
 }
 
-/// A connection over TCP.
-pub struct Connection {
-    socket: TcpStream,
+/// A connection, over TCP unless another is given.
+pub struct Connection<S = TcpStream> {
+    socket: S,
     input: BytesMut,
     sequence: u32,
 }
@@ -91,12 +91,18 @@ impl Connection {
     /// # Errors
     /// When nobody listens.
     pub async fn open(port: u16) -> Result<Self> {
-        let socket = TcpStream::connect(("127.0.0.1", port)).await?;
-        Ok(Self {
+        Ok(Self::over(TcpStream::connect(("127.0.0.1", port)).await?))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Speaks RTSP on an open connection.
+    pub fn over(socket: S) -> Self {
+        Self {
             socket,
             input: BytesMut::new(),
             sequence: 0,
-        })
+        }
     }
 
     /// Sends a request, and awaits its response; packets before it are passed over.

@@ -57,7 +57,7 @@ fn find<'a>(objects: &'a [(String, String, Value)], kind: &str, name: &str) -> R
 }
 
 /// Values that are wrong, with words that tell which and why.
-const REFUSED: [(&str, &[&str]); 36] = [
+const REFUSED: [(&str, &[&str]); 37] = [
     ("noSuchValue=1", &["noSuchValue"]),
     ("images.registrie=x", &["/images", "registrie"]),
     ("images.registry=", &["/images/registry"]),
@@ -107,6 +107,7 @@ const REFUSED: [(&str, &[&str]); 36] = [
         &["/pool/sourcePolicy/deny/0"],
     ),
     ("pool.access.anonymous=true", &["/pool/access", "anonymous"]),
+    ("pool.tls.required=true", &["/pool/tls", "secretName"]),
     (
         "metrics.serviceMonitor.interval=soon",
         &["/metrics/serviceMonitor/interval"],
@@ -247,6 +248,27 @@ async fn values_arrive() -> Result<()> {
     }
     let monitor = find(&all, "ServiceMonitor", "weir-pool-yard")?;
     ensure!(monitor["metadata"]["labels"]["team"] == "video", "{monitor}");
+
+    for (required, scheme, argument) in [
+        ("false", "http", ""),
+        ("true", "https", "--tls-cert=/etc/weir/tls/tls.crt"),
+    ] {
+        let required = format!("pool.tls.required={required}");
+        let secured = objects(&["pool.tls.secretName=shown", &required]).await?;
+        let pod = &find(&secured, "Pod", "weir-test")?["spec"];
+        let probe = pod["containers"][0]["args"].to_string();
+        ensure!(
+            probe.contains(&format!("{scheme}://media-gateway:8080/")),
+            "{probe}"
+        );
+        ensure!(probe.contains(argument), "{probe}");
+        // The key is the gateways' alone.
+        let volumes = pod["volumes"].to_string();
+        ensure!(
+            volumes.contains("shown") == (scheme == "https") && !volumes.contains("tls.key"),
+            "{volumes}"
+        );
+    }
 
     let none = objects(&["pool.create=false"]).await?;
     ensure!(

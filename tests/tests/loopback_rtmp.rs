@@ -265,7 +265,10 @@ async fn a_source_that_cannot_be_had_says_why() -> Result<()> {
         .manifest("3.yaml", rtmp_camera("nobody", nobody, ""))
         .manifest("4.yaml", rtmp_camera("no-rtmp", no_rtmp, ""))
         .manifest("5.yaml", rtmp_camera("silent", silent, ""))
-        .manifest("6.yaml", rtmp_camera("tls", "rtmps://127.0.0.1/live/door", ""))
+        .manifest(
+            "6.yaml",
+            rtmp_camera("tls", open.rtmp("live/door").replace("rtmp", "rtmps"), ""),
+        )
         .manifest(
             "7.yaml",
             rtmp_camera("link-local", "rtmp://169.254.1.1/live/door", ""),
@@ -277,7 +280,7 @@ async fn a_source_that_cannot_be_had_says_why() -> Result<()> {
         ("missing", "NotFound"),
         ("nobody", "Unreachable"),
         ("no-rtmp", "ProtocolError"),
-        ("tls", "UnsupportedSource"),
+        ("tls", "ProtocolError"),
         ("link-local", "AddressDenied"),
         ("silent", "Unreachable"),
     ] {

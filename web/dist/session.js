@@ -11,7 +11,7 @@ import { streamPath } from './ways.js';
  *   ready: boolean, reason?: string, message?: string, codec?: string, size?: string, tracks?: Track[],
  *   viewers?: number}} Camera
  */
-/** @typedef {{rtsp?: number, http?: number, rtmp?: number, anonymousView?: boolean}} Endpoints */
+/** @typedef {{rtsp?: number, http?: number, rtmp?: number, tls?: boolean, anonymousView?: boolean}} Endpoints */
 
 const ACCESS = 'weir.access_token';
 const REFRESH = 'weir.refresh_token';

@@ -94,9 +94,11 @@ export class Details {
   }
 
   /** @param {Tile} tile @param {Endpoints} endpoints */
-  #showAddresses({ path, codec }, { rtsp = RTSP_PORT, anonymousView = false }) {
+  #showAddresses({ path, codec }, { rtsp = RTSP_PORT, tls = false, anonymousView = false }) {
     if (path === null) return;
-    const rtspUrl = `rtsp://${location.hostname}:${rtsp}/${encodePath(path)}`;
+    // The page may have come by TLS of a proxy, which takes no RTSP.
+    const scheme = tls && location.protocol === 'https:' ? 'rtsps' : 'rtsp';
+    const rtspUrl = `${scheme}://${location.hostname}:${rtsp}/${encodePath(path)}`;
     /** @param {import('./ways.js').Way} way */
     const http = (way) => (anonymousView ? this.#session.publicStreamUrl(path, way) : this.#session.streamUrl(path, way));
     /** @type {Record<string, string>} */

@@ -147,7 +147,8 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RtspSource {
-    /// URL of the main stream, `rtsp://` or `rtsps://`, without credentials.
+    /// URL of the main stream, `rtsp://`, without credentials. `rtsps://` is taken, and refused in the condition `Accepted`: RTSP over
+    /// TLS is not pulled by this version.
     #[schemars(schema_with = "url::rtsp")]
     pub url: String,
     /// URL of a smaller stream of the same picture, for viewers that ask for it.
@@ -185,7 +186,8 @@ pub enum Transport {
 /// A server that is pulled by RTMP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RtmpSource {
-    /// URL of the stream, `rtmp://` or `rtmps://`, without credentials.
+    /// URL of the stream, `rtmp://` or `rtmps://`, without credentials. The certificate of `rtmps://` must be one of an authority that
+    /// the pod knows: a public one.
     #[schemars(schema_with = "url::rtmp")]
     pub url: String,
 }

@@ -82,6 +82,20 @@ pub struct Turn {
     pub secret_name: String,
 }
 
+/// TLS of the gateways. Each of their ports takes it besides plain text: RTSPS and https where RTSP is, https and wss where
+/// HTTP is, RTMPS where RTMP is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// Secret of type `kubernetes.io/tls` with the keys `tls.crt` and `tls.key`, as cert-manager makes them. A new certificate in
+    /// it is served within two minutes, without a roll-out.
+    #[schemars(schema_with = "field::object_name")]
+    pub secret_name: String,
+    /// Refuses viewers, publishers and API clients without TLS. Probes, metrics and the pods of the pool still come without.
+    #[serde(default)]
+    pub required: bool,
+}
+
 /// Who may view.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -181,6 +181,7 @@ async fn world_on(
             rtsp: 1554,
             http: 8080,
             rtmp: 1935,
+            tls: true,
         },
         server: Server::new(),
     });
@@ -912,7 +913,7 @@ async fn cameras_are_listed_for_who_may_view_them() {
     let endpoints = world.get("/api/weir/v1/endpoints").await.json();
     assert_eq!(
         endpoints,
-        json!({"rtsp": 1554, "http": 8080, "rtmp": 1935, "anonymousView": false})
+        json!({"rtsp": 1554, "http": 8080, "rtmp": 1935, "tls": true, "anonymousView": false})
     );
 
     let open = world_with(Vec::new(), cameras(), true).await;

@@ -74,7 +74,7 @@ pub(super) fn camera(
         camera::Source::Rtmp(rtmp) => {
             let has_credentials = camera.spec.credentials.is_some();
             Source::Rtmp {
-                url: rtmp_url(&rtmp.url, has_credentials, reason::UNSUPPORTED_SOURCE)?,
+                url: rtmp_url(&rtmp.url, has_credentials)?,
             }
         }
         camera::Source::File(file) => {
@@ -141,7 +141,7 @@ fn pulled(url: &str, credentials: Option<&Credentials>, has_credentials: bool) -
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
     {
-        let url = rtmp_url(url, has_credentials, reason::UNSUPPORTED_SCHEME)?;
+        let url = rtmp_url(url, has_credentials)?;
         return Ok(Source::Rtmp { url });
     }
     Ok(Source::Rtsp {
@@ -151,15 +151,10 @@ fn pulled(url: &str, credentials: Option<&Credentials>, has_credentials: bool) -
     })
 }
 
-/// `tls`: the reason for refusing TLS, which is not spoken.
-fn rtmp_url(text: &str, has_credentials: bool, tls: &'static str) -> Result<RtmpUrl, Refusal> {
+fn rtmp_url(text: &str, has_credentials: bool) -> Result<RtmpUrl, Refusal> {
     let example = "write it as rtmp://10.1.2.3:1935/live/main";
     let url = RtmpUrl::parse(text)
         .map_err(|error| Refusal::new(reason::INVALID_SPEC, format!("{error}: {example}")))?;
-    if url.tls() {
-        let message = format!("rtmps:// can't be pulled by this version: {example}");
-        return Err(Refusal::new(tls, message));
-    }
     if has_credentials {
         let message = "RTMP has no place for a user and a password: leave spec.credentials out, and write the token \
                        or key that the server wants into the URL";

@@ -9,6 +9,7 @@ use super::{Refusal, Viewing};
 use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
 use crate::listen::HttpIo;
 use crate::peer::UPGRADE;
+use crate::socket::Socket;
 use ::http::{StatusCode, header};
 use axum::Router;
 use axum::body::Body;
@@ -21,7 +22,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tracing::{Instrument, debug};
 use weir_proto::media::StreamPath;
 use weir_proto::relay::Message;
@@ -82,7 +82,7 @@ async fn serve(State(viewing): State<Viewing>, Path(path): Path<String>, mut req
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }
 
-async fn relay(stream: Arc<Stream>, socket: &Arc<TcpStream>) {
+async fn relay(stream: Arc<Stream>, socket: &Arc<Socket>) {
     let (session, name) = (stream.provenance().session, stream.provenance().address.clone());
     let form = || Box::new(RelayForm { session, name }) as Box<dyn Form>;
     let visitor = Visitor {
@@ -113,7 +113,7 @@ pub(super) async fn keepalive(seat: &Seat) -> Departure {
 }
 
 /// The other pod says nothing; reading tells when it leaves.
-async fn until_closed(socket: &TcpStream) -> Departure {
+async fn until_closed(socket: &Socket) -> Departure {
     loop {
         if let Err(error) = socket.readable().await {
             return Departure::Broken(error);

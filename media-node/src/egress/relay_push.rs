@@ -5,12 +5,12 @@ use super::relay::keepalive;
 use super::viewing::{Counted, viewer_span};
 use crate::hub::{Departure, Form, Hub, Stream, TcpSink, Visitor};
 use crate::peer;
+use crate::socket::Socket;
 use bytes::BytesMut;
 use http::Method;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::{Instrument, info, warn};
 use weir_proto::Redacted;
@@ -57,7 +57,7 @@ pub fn start(
                     Ok((socket, input)) => {
                         info!(node = address, "a published stream goes to its owner");
                         let over = tokio::select! {
-                            over = push(&stream, Arc::new(socket), input) => over,
+                            over = push(&stream, Arc::new(socket.into()), input) => over,
                             () = moved(&owner, path, &address) => Over::Moved,
                         };
                         info!(node = address, reason = %over, "a published stream goes to its owner no more");
@@ -92,7 +92,7 @@ async fn moved(owner: impl Fn(&StreamPath) -> Option<String>, path: &StreamPath,
     }
 }
 
-async fn push(stream: &Arc<Stream>, socket: Arc<TcpStream>, input: BytesMut) -> Over {
+async fn push(stream: &Arc<Stream>, socket: Arc<Socket>, input: BytesMut) -> Over {
     let from = stream.provenance();
     let (session, name) = (from.session, from.address.clone());
     let form = || Box::new(RelayForm { session, name }) as Box<dyn Form>;
@@ -110,7 +110,7 @@ async fn push(stream: &Arc<Stream>, socket: Arc<TcpStream>, input: BytesMut) -> 
 }
 
 /// The owner says nothing but why it lets go, if that.
-async fn last_words(socket: &TcpStream, mut input: BytesMut) -> Over {
+async fn last_words(socket: &Socket, mut input: BytesMut) -> Over {
     let mut decoder = Decoder::new();
     loop {
         match decoder.decode(&mut input) {

@@ -5,9 +5,9 @@
 use super::form::rtmp::{KEY, MEDIA, RtmpForm};
 use super::gate::{Gate, GatedSink};
 use crate::hub::{Form, Seat, Stream, TcpSink, Visitor};
+use crate::socket::Socket;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// Whether the stream has anything for an RTMP viewer.
 pub fn carries_any(stream: &Stream) -> bool {
@@ -16,7 +16,7 @@ pub fn carries_any(stream: &Stream) -> bool {
 
 /// Seats a viewer, which gets access units while the gate is open. Its session must have been told already
 /// that the stream plays.
-pub fn seat(stream: &Arc<Stream>, socket: &Arc<TcpStream>, peer: SocketAddr, gate: &Gate) -> Seat {
+pub fn seat(stream: &Arc<Stream>, socket: &Arc<Socket>, peer: SocketAddr, gate: &Gate) -> Seat {
     let sink = GatedSink {
         inner: TcpSink::new(socket.clone()),
         gate: gate.clone(),

@@ -5,10 +5,11 @@
 use super::form::rtp::{Channels, Layout, MOST_TRACKS, RtpForm, channel};
 use super::multicast::Group;
 use crate::hub::{Datagrams, Form, Seat, Sink, Stream, TcpSink, Visitor};
+use crate::socket::Socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 use weir_proto::rtsp::server::{Carrier, Delivery, Setup};
 
 /// Attempts at a pair of neighbouring UDP ports.
@@ -82,7 +83,7 @@ impl Transports {
         &self,
         stream: &Arc<Stream>,
         setups: &[Setup],
-        socket: &Arc<TcpStream>,
+        socket: &Arc<Socket>,
         carrier: Carrier,
         peer: IpAddr,
     ) -> Option<Seat> {

@@ -8,6 +8,7 @@ use super::http::Streams;
 use super::{Refusal, ws_flv};
 use crate::auth::{Action, Caller};
 use crate::listen::{Connection, HttpIo};
+use crate::socket::Socket;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +21,6 @@ use sha1::{Digest, Sha1};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tracing::debug;
 use weir_proto::media::StreamPath;
 use weir_proto::websocket;
@@ -59,7 +59,7 @@ impl SubProtocol {
 
 /// An open socket.
 pub struct WebSocket {
-    pub socket: Arc<TcpStream>,
+    pub socket: Arc<Socket>,
     /// What was read from it already.
     pub input: BytesMut,
     pub peer: SocketAddr,
@@ -158,7 +158,7 @@ pub(super) async fn open(
 
 /// Opens and closes: what clients of the documented server get where there is nothing for them.
 pub(super) fn turn_away(handshake: Handshake, request: Request) -> Response {
-    upgrade(handshake, request, async |socket: Arc<TcpStream>, _| {
+    upgrade(handshake, request, async |socket: Arc<Socket>, _| {
         let _ = socket.try_write(&websocket::close(1000));
     })
 }
@@ -167,7 +167,7 @@ pub(super) fn turn_away(handshake: Handshake, request: Request) -> Response {
 pub(super) fn upgrade<F, S>(handshake: Handshake, mut request: Request, serve: S) -> Response
 where
     F: Future<Output = ()> + Send + 'static,
-    S: FnOnce(Arc<TcpStream>, BytesMut) -> F + Send + 'static,
+    S: FnOnce(Arc<Socket>, BytesMut) -> F + Send + 'static,
 {
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

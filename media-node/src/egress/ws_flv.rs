@@ -7,12 +7,13 @@ use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
 use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
 use crate::listen::Connection;
+use crate::socket::Socket;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tracing::{Instrument, debug};
 use weir_proto::websocket::{Message, Reader};
 
@@ -33,23 +34,20 @@ pub(super) async fn play(
         Ok(_) | Err(Refusal::NotFound) => return web_socket::turn_away(handshake, request),
         Err(refusal) => return refusal.into_response(),
     };
-    let span = viewer_span(stream.path(), "ws-flv", Some(connection.peer));
+    let peer = connection.peer;
+    let span = viewer_span(stream.path(), "ws-flv", Some(peer));
     web_socket::upgrade(handshake, request, async move |socket, input| {
-        view(stream, &socket, input).instrument(span).await;
+        view(stream, &socket, peer, input).instrument(span).await;
     })
 }
 
-async fn view(stream: Arc<Stream>, socket: &Arc<TcpStream>, input: BytesMut) {
+async fn view(stream: Arc<Stream>, socket: &Arc<Socket>, peer: SocketAddr, input: BytesMut) {
     let tracks = stream.tracks();
     let framing = Framing::WebSocket;
     let form = || Box::new(FlvForm::new(&tracks, framing)) as Box<dyn Form>;
-    let detail = socket
-        .peer_addr()
-        .map(|peer| peer.to_string())
-        .unwrap_or_default();
     let visitor = Visitor {
         protocol: "ws-flv",
-        detail,
+        detail: peer.to_string(),
     };
     let seat = stream.watch(
         framing.key(),
@@ -66,7 +64,7 @@ async fn view(stream: Arc<Stream>, socket: &Arc<TcpStream>, input: BytesMut) {
 }
 
 /// Answers pings, until the client leaves or breaks the protocol.
-async fn listen(socket: &TcpStream, mut input: BytesMut, seat: &Seat) -> Departure {
+async fn listen(socket: &Socket, mut input: BytesMut, seat: &Seat) -> Departure {
     let mut reader = Reader::default();
     loop {
         loop {

@@ -6,13 +6,13 @@ use super::form::rtp::Layout;
 use super::gate::{Gate, GatedSink};
 use super::rtsp::{channels, watch};
 use crate::hub::{Seat, Stream, TcpSink, Visitor};
+use crate::socket::Socket;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use weir_proto::rtsp::server::Setup;
 
 /// Seats a viewer whose packets go to `data` while the gate is open. None when viewers of this stream have
 /// chosen too many different channels already.
-pub fn seat(stream: &Arc<Stream>, setups: &[Setup], data: &Arc<TcpStream>, gate: &Gate) -> Option<Seat> {
+pub fn seat(stream: &Arc<Stream>, setups: &[Setup], data: &Arc<Socket>, gate: &Gate) -> Option<Seat> {
     let sink = GatedSink {
         inner: TcpSink::new(data.clone()),
         gate: gate.clone(),

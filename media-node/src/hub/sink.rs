@@ -1,11 +1,11 @@
 //! Where a viewer's bytes go.
 
 use super::Piece;
+use crate::socket::Socket;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// A viewer's way out. Written by the publisher's task while the viewer keeps up, and by the
 /// viewer's own task otherwise, never by both at once.
@@ -28,13 +28,12 @@ pub trait Sink: Send + Sync {
 /// viewer take the slow path.
 const MOST_UNSENT: u32 = 512 << 10;
 
-/// A TCP connection that takes the form's bytes as they are.
-pub struct TcpSink(Arc<TcpStream>);
+/// A connection that takes the form's bytes as they are.
+pub struct TcpSink(Arc<Socket>);
 
 impl TcpSink {
-    pub fn new(socket: Arc<TcpStream>) -> Self {
-        // Where the kernel has no such bound, its own bounds on a socket's memory are left.
-        let _ = socket2::SockRef::from(&*socket).set_tcp_notsent_lowat(MOST_UNSENT);
+    pub fn new(socket: Arc<Socket>) -> Self {
+        socket.bound_unsent(MOST_UNSENT);
         Self(socket)
     }
 }

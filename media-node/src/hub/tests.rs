@@ -1,6 +1,7 @@
 //! The hub as its users see it, over real sockets.
 
 use super::*;
+use crate::socket::Socket;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::io::AsyncReadExt;
@@ -89,11 +90,11 @@ fn unit(ms: i64, keyframe: bool, data: impl Into<Bytes>) -> AccessUnit {
     }
 }
 
-async fn pair() -> (Arc<TcpStream>, TcpStream) {
+async fn pair() -> (Arc<Socket>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let (here, there) = tokio::join!(TcpStream::connect(address), listener.accept());
-    (Arc::new(there.expect("accept").0), here.expect("connect"))
+    (Arc::new(there.expect("accept").0.into()), here.expect("connect"))
 }
 
 async fn read(socket: &mut TcpStream, want: &str) {

@@ -7,9 +7,10 @@ use crate::auth::{Auth, Caller};
 use crate::hub::{Hub, Provenance, Publisher, Segmentation};
 use crate::listen::HttpIo;
 use crate::peer;
+use crate::socket::Socket;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::BytesMut;
@@ -17,9 +18,9 @@ use http::{Method, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::Redacted;
@@ -71,7 +72,9 @@ impl Attempt for Relay<'_> {
             protocol: PROTOCOL,
             address: self.address,
         };
-        let Err(over) = from.receive(&socket, input, |tracks| session.live(tracks)).await;
+        let Err(over) = from
+            .receive(&socket.into(), input, |tracks| session.live(tracks))
+            .await;
         over.into()
     }
 }
@@ -113,7 +116,7 @@ impl Incoming<'_> {
     /// Publishes what comes until it is over.
     async fn receive(
         &self,
-        socket: &TcpStream,
+        socket: &Socket,
         mut input: BytesMut,
         mut live: impl FnMut(&Tracks),
     ) -> Result<Infallible, Over> {
@@ -201,7 +204,7 @@ fn ended(reason: EndReason) -> Failure {
 }
 
 /// Appends what has come; waits for at least one byte.
-async fn read(socket: &TcpStream, input: &mut BytesMut) -> io::Result<()> {
+async fn read(socket: &Socket, input: &mut BytesMut) -> io::Result<()> {
     loop {
         socket.readable().await?;
         input.reserve(READ_AT_ONCE);
@@ -215,7 +218,7 @@ async fn read(socket: &TcpStream, input: &mut BytesMut) -> io::Result<()> {
 }
 
 /// Tells the gateway that brought a stream that it shall not bring it again, and waits for it to leave.
-async fn say_replaced(socket: &TcpStream) -> io::Result<()> {
+async fn say_replaced(socket: &Socket) -> io::Result<()> {
     let mut words = BytesMut::new();
     let hello = Hello {
         session: 0,
@@ -268,6 +271,11 @@ async fn take(State(door): State<Door>, Path(path): Path<String>, mut request: R
     {
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, peer::UPGRADE)]).into_response();
     }
+    let address = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.to_string())
+        .unwrap_or_default();
     let upgrade = hyper::upgrade::on(&mut request);
     let span = info_span!("ingest", stream = %path, protocol = "relay-push");
     let receiving = async move {
@@ -280,10 +288,6 @@ async fn take(State(door): State<Door>, Path(path): Path<String>, mut request: R
         };
         let (socket, mut input, _place) = parts.io.into_inner().into_parts();
         input.extend_from_slice(&parts.read_buf);
-        let address = socket
-            .peer_addr()
-            .map(|peer| peer.to_string())
-            .unwrap_or_default();
         let from = Incoming {
             hub: &door.hub,
             path: &path,

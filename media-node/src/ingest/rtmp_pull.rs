@@ -2,7 +2,7 @@
 
 use super::flv::{Error as FlvError, Feed};
 use super::retry::{Attempt, Failure, Session};
-use super::{Job, Reason, RtmpUrl};
+use super::{Job, Reason, RtmpUrl, tls};
 use crate::auth::source_policy::{Refused, SourcePolicy};
 use crate::hub::{Hub, Provenance, Segmentation};
 use bytes::BytesMut;
@@ -13,10 +13,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use tracing::info;
 use weir_proto::flv::{Tag, TagKind};
 use weir_proto::rtmp::client::{self, Event, Purpose};
 use weir_proto::rtmp::handshake::RANDOM_BYTES;
+
+/// A connection to a source.
+type Line = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// From the first SYN to the answer to play.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
@@ -106,7 +111,7 @@ impl RtmpPull<'_> {
         }
     }
 
-    async fn dial(&self) -> Result<TcpStream, Failure> {
+    async fn dial(&self) -> Result<Line, Failure> {
         let (host, port) = (self.url.parts().host(), self.url.parts().port());
         let policy = self.policy.borrow().clone();
         let addresses = policy.resolve(host, port).await.map_err(|error| {
@@ -128,7 +133,18 @@ impl RtmpPull<'_> {
             .ok_or_else(|| unreachable(&"the name has no address"))?;
         let socket = TcpStream::connect(address).await.map_err(|e| unreachable(&e))?;
         socket.set_nodelay(true).map_err(|e| unreachable(&e))?;
-        Ok(socket)
+        if !self.url.tls() {
+            return Ok(Either::Left(socket));
+        }
+        let secured = tls::connect(host, socket).await.map_err(|error| {
+            let message = format!(
+                "TLS with {} failed ({error}); is that port RTMPS, and does an authority that is known here vouch \
+                 for its certificate?",
+                self.shown()
+            );
+            Failure::new(Reason::ProtocolError, message)
+        });
+        Ok(Either::Right(secured?))
     }
 
     /// One message of audio or video. False if it is left out.

@@ -6,6 +6,7 @@
 //! to write: [`Connection`] carries both into the request's extensions.
 
 use super::limits::Place;
+use crate::socket::Socket;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use bytes::{Buf, BytesMut};
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -36,7 +36,7 @@ const HEAD_BYTES: usize = 32 << 10;
 /// The connection a request came on; in the extensions of every request.
 #[derive(Clone)]
 pub struct Connection {
-    pub socket: Arc<TcpStream>,
+    pub socket: Arc<Socket>,
     pub peer: SocketAddr,
     handover: Arc<Mutex<Handover>>,
 }
@@ -69,7 +69,7 @@ impl Connection {
 /// A socket, and bytes that were read from it already. What the library writes must find room within
 /// [`WRITE_PATIENCE`]; after a handover it writes no more, and the hub has bounds of its own.
 pub struct HttpIo {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     first: BytesMut,
     place: Place,
     handover: Arc<Mutex<Handover>>,
@@ -79,7 +79,7 @@ pub struct HttpIo {
 
 impl HttpIo {
     /// After an upgrade: the socket, and what was read of it but not used. Keep its place as long.
-    pub fn into_parts(self) -> (Arc<TcpStream>, BytesMut, Place) {
+    pub fn into_parts(self) -> (Arc<Socket>, BytesMut, Place) {
         (self.socket, self.first, self.place)
     }
 }
@@ -117,7 +117,7 @@ impl HttpIo {
     fn poll_try(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
+        write: impl Fn(&Socket) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         while let Poll::Ready(ready) = self.socket.poll_write_ready(cx) {
             ready?;
@@ -166,13 +166,13 @@ impl AsyncWrite for HttpIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.socket).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(self.socket.end_writing())
     }
 }
 
 /// Serves one connection to its end. At `stop` it ends after the request in hand.
 pub(super) async fn serve(
-    socket: TcpStream,
+    socket: Socket,
     first: BytesMut,
     peer: SocketAddr,
     place: Place,
@@ -220,7 +220,7 @@ pub(super) async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     /// The clock stands still while anything can be written, and jumps once nothing can.
     #[tokio::test(start_paused = true)]
@@ -236,7 +236,15 @@ mod tests {
         let place = super::super::Limits::new(1, Some(1))
             .take(peer.ip())
             .expect("a place");
-        serve(socket, request, peer, place, router, CancellationToken::new()).await;
+        serve(
+            socket.into(),
+            request,
+            peer,
+            place,
+            router,
+            CancellationToken::new(),
+        )
+        .await;
         let took = began.elapsed();
         assert!((WRITE_PATIENCE..2 * WRITE_PATIENCE).contains(&took), "{took:?}");
     }

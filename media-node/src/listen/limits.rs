@@ -31,8 +31,11 @@ struct Taken {
     by_peer: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place among those that may be open at once; free again when this is dropped.
-pub struct Place {
+/// A connection's place among those that may be open at once; free again when the last copy is dropped.
+#[derive(Clone)]
+pub struct Place(#[expect(dead_code, reason = "it is held, and that is all")] Arc<Taking>);
+
+struct Taking {
     bound: Arc<Bound>,
     peer: IpAddr,
 }
@@ -76,14 +79,14 @@ impl Bound {
         }
         taken.all += 1;
         taken.by_peer.insert(peer, by_peer + 1);
-        Some(Place {
+        Some(Place(Arc::new(Taking {
             bound: self.clone(),
             peer,
-        })
+        })))
     }
 }
 
-impl Drop for Place {
+impl Drop for Taking {
     fn drop(&mut self) {
         let mut taken = self.bound.taken.lock();
         taken.all -= 1;

@@ -1,5 +1,5 @@
 //! Ports: accepts connections, tells RTSP from HTTP by their first bytes, and hands them on. RTMP has a
-//! port of its own.
+//! port of its own. Each of these may be inside TLS.
 //!
 //! What is spoken on a connection is the business of whoever it is handed to. Here are the bounds
 //! that hold for all: connections at once ([`Limits`]), and how long a peer may take to say what it wants.
@@ -10,6 +10,7 @@ pub mod rtmp;
 pub mod rtsp;
 mod sniff;
 mod socket;
+pub mod tls;
 pub mod web_socket;
 pub mod wsp;
 
@@ -17,6 +18,7 @@ pub use http::{Connection, HttpIo};
 pub use limits::{Limits, Place};
 use sniff::sniff;
 
+use crate::socket::Socket;
 use axum::Router;
 use bytes::BytesMut;
 use rtmp::RtmpDoor;
@@ -27,6 +29,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Entrance;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +52,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Takes RTSP connections: the socket, the bytes read from it so far, and the peer.
 pub type RtspHandler =
-    Arc<dyn Fn(TcpStream, BytesMut, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+    Arc<dyn Fn(Socket, BytesMut, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// What is offered on a port.
 #[derive(Clone)]
@@ -60,15 +63,18 @@ pub struct Offer {
     /// What is still offered when as many connections as allowed are open: probes must be answered, or
     /// the process is restarted because it is busy. None on a port that nobody probes.
     pub spare: Option<Router>,
+    /// What is still offered without encryption where TLS is required.
+    pub bare: Router,
 }
 
 impl Offer {
     /// HTTP alone.
-    pub const fn of(http: Router) -> Self {
+    pub fn of(http: Router) -> Self {
         Self {
             http,
             rtsp: None,
             spare: None,
+            bare: Router::new(),
         }
     }
 }
@@ -76,6 +82,7 @@ impl Offer {
 /// Serves a port until `stop`; connections that are open then have a moment to end.
 pub async fn serve(
     listener: TcpListener,
+    entrance: Entrance,
     offer: Offer,
     limits: Limits,
     tasks: TaskTracker,
@@ -83,37 +90,58 @@ pub async fn serve(
 ) {
     let ending = stop.clone();
     let has_spare = offer.spare.is_some();
-    let serve = move |socket, peer, place, is_spare| {
-        let spare = offer.spare.clone().filter(|_| is_spare);
-        let offer = spare.map_or_else(|| offer.clone(), Offer::of);
-        handle(socket, peer, place, offer, ending.clone())
+    let serve = move |admitted: Admitted| {
+        let spare = offer.spare.clone().filter(|_| admitted.is_spare);
+        let bare = admitted.is_bare.then(|| offer.bare.clone());
+        let offer = spare.or(bare).map_or_else(|| offer.clone(), Offer::of);
+        handle(admitted, offer, ending.clone())
     };
-    accept(listener, serve, has_spare, limits, tasks, stop).await;
+    accept(listener, entrance, serve, has_spare, limits, tasks, stop).await;
 }
 
 /// Serves an RTMP port likewise.
 pub async fn serve_rtmp(
     listener: TcpListener,
+    entrance: Entrance,
     door: RtmpDoor,
     limits: Limits,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let serve = move |socket, peer, place, _| {
+    let serve = move |admitted: Admitted| {
         let door = door.clone();
         async move {
-            let _place: Place = place;
+            let Admitted {
+                socket, peer, place, ..
+            } = admitted;
+            let _place = place;
+            if admitted.is_bare {
+                info!(%peer, "closed: TLS is required, and the peer speaks RTMP without it; use rtmps://");
+                return;
+            }
             door.serve(socket, peer).await;
         }
     };
-    accept(listener, serve, false, limits, tasks, stop).await;
+    accept(listener, entrance, serve, false, limits, tasks, stop).await;
+}
+
+/// A connection that is in, perhaps by a handshake, and has said nothing yet.
+struct Admitted {
+    socket: Socket,
+    peer: SocketAddr,
+    place: Place,
+    /// It has a place that is kept back.
+    is_spare: bool,
+    /// It is plain where TLS is required.
+    is_bare: bool,
 }
 
 /// Has each connection served in a task of its own, within the bounds that hold for all. With
 /// `has_spare`, one beyond the bounds may still have a place that is kept back; `serve` is told so.
 async fn accept<F>(
     listener: TcpListener,
-    serve: impl Fn(TcpStream, SocketAddr, Place, bool) -> F,
+    entrance: Entrance,
+    serve: impl Fn(Admitted) -> F + Clone + Send + 'static,
     has_spare: bool,
     limits: Limits,
     tasks: TaskTracker,
@@ -146,18 +174,38 @@ async fn accept<F>(
             debug!(%peer, "refused: as many connections as allowed are open");
             continue;
         };
-        let served = serve(socket, peer, place, is_spare);
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            let over = async {
-                stop.cancelled().await;
-                tokio::time::sleep(LAST_WORDS).await;
+        let (serve, entrance) = (serve.clone(), entrance.clone());
+        let (pumps, ending) = (tasks.clone(), stop.clone());
+        let served = async move {
+            let Some(entered) = entrance.enter(socket, peer, &place).await else {
+                return;
             };
-            tokio::select! {
-                () = served => {}
-                () = over => debug!(%peer, "cut on shutdown"),
+            if let Some(pump) = entered.pump {
+                // What the connection is upgraded to outlasts this task.
+                pumps.spawn(until_cut(pump.run(), peer, ending));
             }
-        });
+            let admitted = Admitted {
+                socket: entered.socket,
+                peer,
+                place,
+                is_spare,
+                is_bare: entered.is_bare,
+            };
+            serve(admitted).await;
+        };
+        tasks.spawn(until_cut(served, peer, stop.clone()));
+    }
+}
+
+/// Lets a connection end by itself, also on shutdown, but then not for long.
+async fn until_cut(served: impl Future<Output = ()>, peer: SocketAddr, stop: CancellationToken) {
+    let over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = served => {}
+        () = over => debug!(%peer, "cut on shutdown"),
     }
 }
 
@@ -177,7 +225,10 @@ fn set_options(socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer, stop: CancellationToken) {
+async fn handle(admitted: Admitted, offer: Offer, stop: CancellationToken) {
+    let Admitted {
+        socket, peer, place, ..
+    } = admitted;
     let mut first = BytesMut::new();
     let protocol = match timeout(SNIFF_PATIENCE, sniff(&socket, &mut first)).await {
         Ok(Ok(protocol)) => protocol,
@@ -197,6 +248,9 @@ async fn handle(socket: TcpStream, peer: SocketAddr, place: Place, offer: Offer,
         (Protocol::Rtsp, Some(rtsp)) => {
             let _place = place;
             rtsp(socket, first, peer).await;
+        }
+        (Protocol::Rtsp, None) if admitted.is_bare => {
+            info!(%peer, "closed: TLS is required, and the peer speaks RTSP without it; use rtsps://");
         }
         (Protocol::Rtsp, None) | (Protocol::Unknown, _) => {
             info!(%peer, bytes = first.len(), "closed: this is neither HTTP nor RTSP on a port that takes it");

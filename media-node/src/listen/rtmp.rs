@@ -12,6 +12,7 @@ use crate::auth::{Caller, Denied};
 use crate::egress::Viewing;
 use crate::hub::Departure;
 use crate::ingest::{FlvError, Publishing};
+use crate::socket::Socket;
 use crate::telemetry::sessions;
 use bytes::BytesMut;
 use std::convert::Infallible;
@@ -19,7 +20,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::rtmp;
@@ -78,7 +78,7 @@ enum End {
 /// One connection.
 struct Connection {
     door: RtmpDoor,
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     peer: SocketAddr,
     input: BytesMut,
     session: Session,
@@ -94,7 +94,7 @@ enum Wish {
 
 impl RtmpDoor {
     /// Serves one connection to its end.
-    pub async fn serve(self, socket: TcpStream, peer: SocketAddr) {
+    pub async fn serve(self, socket: Socket, peer: SocketAddr) {
         let _open = sessions::RTMP.open();
         let span = info_span!("rtmp", %peer, stream = tracing::field::Empty);
         let mut random = [0; RANDOM_BYTES];
@@ -182,7 +182,7 @@ impl Connection {
         if let Err(end) = self.write_out().await {
             return end;
         }
-        let _ = socket2::SockRef::from(&*self.socket).shutdown(std::net::Shutdown::Write);
+        let _ = self.socket.end_writing();
         let leaves = async {
             loop {
                 self.input.clear();

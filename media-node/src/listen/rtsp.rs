@@ -14,13 +14,13 @@ use crate::egress::rtsp::{Transports, UdpPorts};
 use crate::egress::web_socket::WebSocket;
 use crate::ingest::Publishing;
 use crate::listen::socket::write;
+use crate::socket::Socket;
 use crate::telemetry::sessions;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::media::StreamPath;
@@ -78,7 +78,7 @@ enum End {
 /// One connection.
 struct Connection {
     door: RtspDoor,
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     peer: SocketAddr,
     carrier: Carrier,
     wire: Wire,
@@ -102,7 +102,7 @@ enum Step {
 
 impl RtspDoor {
     /// Serves one connection to its end; `first` has been read from it already.
-    pub async fn serve(self, socket: TcpStream, first: BytesMut, peer: SocketAddr) {
+    pub async fn serve(self, socket: Socket, first: BytesMut, peer: SocketAddr) {
         // A challenge in every response, as the contract has it, also where viewing is free:
         // publishers need it.
         let challenge = Challenge {
@@ -142,7 +142,7 @@ impl RtspDoor {
 
     async fn run(
         self,
-        socket: Arc<TcpStream>,
+        socket: Arc<Socket>,
         first: BytesMut,
         peer: SocketAddr,
         config: Config,
@@ -370,7 +370,7 @@ impl Connection {
     async fn setup_multicast(&mut self, path: &str, track: u8) {
         let stream = self.find(path).await;
         let local = self.socket.local_addr().map(|local| local.ip());
-        let (Some(stream), Some(multicast), Ok(local)) = (stream, &self.door.multicast, local) else {
+        let (Some(stream), Some(multicast), Some(local)) = (stream, &self.door.multicast, local) else {
             self.session
                 .refuse(Status::UnsupportedTransport, None, &mut self.out);
             return;
@@ -390,10 +390,13 @@ impl Connection {
     }
 
     async fn setup_udp(&mut self, track: u8) {
-        let opened = match self.socket.local_addr() {
-            Ok(local) => UdpPorts::open(local.ip()).await,
-            Err(error) => Err(error),
+        let Some(local) = self.socket.local_addr() else {
+            // Who came by TLS takes the media there too.
+            self.session
+                .refuse(Status::UnsupportedTransport, None, &mut self.out);
+            return;
         };
+        let opened = UdpPorts::open(local.ip()).await;
         match opened {
             Ok(ports) => {
                 self.session.udp(ports.numbers(), &mut self.out);

@@ -1,15 +1,15 @@
 //! Telling RTSP from HTTP.
 
+use crate::socket::Socket;
 use bytes::BytesMut;
 use std::io;
-use tokio::net::TcpStream;
 use weir_proto::http::{Protocol, classify};
 
 /// Reads until the first bytes tell the protocol; they are in `first` afterwards.
 ///
 /// # Errors
 /// When the peer leaves before it has said enough.
-pub(super) async fn sniff(socket: &TcpStream, first: &mut BytesMut) -> io::Result<Protocol> {
+pub(super) async fn sniff(socket: &Socket, first: &mut BytesMut) -> io::Result<Protocol> {
     loop {
         socket.readable().await?;
         first.reserve(1024);

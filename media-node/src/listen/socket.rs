@@ -1,11 +1,11 @@
 //! Reading and writing a socket that others write to as well.
 
+use crate::socket::Socket;
 use bytes::BytesMut;
 use std::io;
-use tokio::net::TcpStream;
 
 /// Appends what has come; waits for at least one byte. 0 once the peer sends no more.
-pub(super) async fn read(socket: &TcpStream, input: &mut BytesMut, room: usize) -> io::Result<usize> {
+pub(super) async fn read(socket: &Socket, input: &mut BytesMut, room: usize) -> io::Result<usize> {
     loop {
         socket.readable().await?;
         input.reserve(room);
@@ -17,7 +17,7 @@ pub(super) async fn read(socket: &TcpStream, input: &mut BytesMut, room: usize) 
 }
 
 /// Writes all of it.
-pub(super) async fn write(socket: &TcpStream, out: &mut BytesMut) -> io::Result<()> {
+pub(super) async fn write(socket: &Socket, out: &mut BytesMut) -> io::Result<()> {
     while !out.is_empty() {
         socket.writable().await?;
         match socket.try_write(out) {

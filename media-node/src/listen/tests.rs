@@ -29,7 +29,8 @@ async fn probes_are_answered_when_all_connections_are_taken() {
     };
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    tokio::spawn(serve(listener, offer, Limits::new(1, Some(1)), tasks, stop));
+    let limits = Limits::new(1, Some(1));
+    tokio::spawn(serve(listener, Entrance::default(), offer, limits, tasks, stop));
     let ask = async |socket: &mut TcpStream| {
         let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
         socket.write_all(request).await.expect("it is open");

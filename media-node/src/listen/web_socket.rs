@@ -5,10 +5,10 @@ use super::rtsp::RtspDoor;
 use super::socket;
 use super::wsp::WspDoor;
 use crate::egress::web_socket::{Conversation, SubProtocol};
+use crate::socket::Socket;
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use weir_proto::websocket::{Error, Message, Reader};
 
 /// Takes every socket to whoever speaks its sub-protocol.
@@ -57,7 +57,7 @@ impl Frames {
     ///
     /// # Errors
     /// `UnexpectedEof` when the client has left.
-    pub(super) async fn read(&mut self, socket: &TcpStream, room: usize) -> io::Result<()> {
+    pub(super) async fn read(&mut self, socket: &Socket, room: usize) -> io::Result<()> {
         read(socket, &mut self.input, room).await
     }
 }
@@ -66,7 +66,7 @@ impl Frames {
 ///
 /// # Errors
 /// `UnexpectedEof` when the client has left.
-pub(super) async fn read(socket: &TcpStream, input: &mut BytesMut, room: usize) -> io::Result<()> {
+pub(super) async fn read(socket: &Socket, input: &mut BytesMut, room: usize) -> io::Result<()> {
     match socket::read(socket, input, room).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),

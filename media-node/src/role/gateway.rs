@@ -46,6 +46,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         .with_context(|| format!("can't make the folder {}", pod.data.display()))?;
     let ports = Ports::bind(&pod.ports).await?;
     let ready = ports.ready()?;
+    let ending = CancellationToken::new();
+    let tls = args.tls.start(&ending).await?;
 
     let location = match &args.database_url {
         Some(url) => Location::parse(url)?,
@@ -54,7 +56,6 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let database = Database::open_patiently(&location, STORE)
         .await
         .context("can't open the account store")?;
-    let ending = CancellationToken::new();
     let Pod {
         world,
         cluster,
@@ -126,6 +127,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
             rtsp: ready.rtsp,
             http: ready.http,
             rtmp: ready.rtmp,
+            tls: tls.is_offered(),
         },
         server: Server::new(),
     };
@@ -158,6 +160,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         rtmp: Some(rtmp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)).merge(pool),
+        tls,
     };
     let listening = Serving::start(ports, offered, &pod.ports.limits());
     announce(&ready)?;

@@ -14,3 +14,4 @@ pub mod probe;
 mod serving;
 mod shutdown;
 pub mod standalone;
+mod tls;

@@ -14,6 +14,7 @@ use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::Viewing;
 use crate::hub::Hub;
 use crate::ingest::{Ingest, relay};
+use crate::listen::tls::Tls;
 use crate::{args, telemetry};
 use anyhow::Context;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         rtsp: None,
         rtmp: None,
         http,
+        // Nodes serve gateways alone.
+        tls: Tls::default(),
     };
     let listening = Serving::start(ports, offered, &args.ports.limits());
     announce(&ready)?;

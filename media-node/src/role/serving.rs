@@ -5,6 +5,7 @@ use crate::api;
 use crate::egress::{self, Viewing};
 use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
+use crate::listen::tls::Tls;
 use crate::listen::{self, Limits, Offer, RtspHandler};
 use axum::Router;
 use axum::extract::Request;
@@ -36,12 +37,16 @@ pub(super) struct Offered {
     pub(super) rtmp: Option<RtmpDoor>,
     /// Media for viewers, APIs, health, pages; with the fallback.
     pub(super) http: Router,
+    pub(super) tls: Tls,
 }
 
 impl Serving {
     pub(super) fn start(ports: Ports, offered: Offered, limits: &Limits) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let http = api::clean_paths(offered.http.merge(egress::relay::router(offered.viewing)));
+        let routes = offered.http.merge(egress::relay::router(offered.viewing));
+        // What is let pass is the path that is served, not the one that was sent.
+        let bare = api::clean_paths(routes.clone().layer(middleware::from_fn(pods_alone)));
+        let http = api::clean_paths(routes);
         let rtsp = offered.rtsp.map(|door| {
             let handler: RtspHandler = Arc::new(move |socket, first, peer| {
                 let door = door.clone();
@@ -53,16 +58,19 @@ impl Serving {
             http: http.clone(),
             rtsp,
             spare: None,
+            bare: bare.clone(),
         };
         let spare = http.clone().layer(middleware::from_fn(probes_alone));
         let alone = Offer {
             http,
             rtsp: None,
             spare: Some(spare),
+            bare,
         };
         for (listener, offer) in [(ports.rtsp, both), (ports.http, alone)] {
             tasks.spawn(listen::serve(
                 listener,
+                offered.tls.http(),
                 offer,
                 limits.clone(),
                 tasks.clone(),
@@ -72,6 +80,7 @@ impl Serving {
         match offered.rtmp {
             Some(door) => tasks.spawn(listen::serve_rtmp(
                 ports.rtmp,
+                offered.tls.rtmp(),
                 door,
                 limits.clone(),
                 tasks.clone(),
@@ -98,10 +107,26 @@ impl Serving {
     }
 }
 
+/// What the kubelet and Prometheus ask for.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
+/// Answers probes, and the other pods of the pool, which show the pool's secret; turns all else away. None of
+/// them is a client, for whom TLS is required.
+async fn pods_alone(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if is_probe(path) || path.starts_with("/relay/v1/") || path.starts_with("/pool/v1/") {
+        return next.run(request).await;
+    }
+    let text = "TLS is required here: use https:// or wss://\n";
+    (StatusCode::FORBIDDEN, text).into_response()
+}
+
 /// Answers probes, and turns all else away. Either way the connection ends, so that it is free for the
 /// next probe.
 async fn probes_alone(request: Request, next: Next) -> Response {
-    let mut response = if matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+    let mut response = if is_probe(request.uri().path()) {
         next.run(request).await
     } else {
         metrics::counter!("weir_connections_refused_total").increment(1);

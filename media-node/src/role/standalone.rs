@@ -58,6 +58,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     demo::write(&media, args.demo.then_some(&*manifests))?;
     let ports = Ports::bind(&args.ports).await?;
     let ready = ports.ready()?;
+    let ending = CancellationToken::new();
+    let tls = args.tls.start(&ending).await?;
 
     let location = Location::Sqlite(args.data.join("weir.sqlite"));
     let database = Database::open_patiently(&location, STORE_PATIENCE)
@@ -92,7 +94,6 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         writer: Arc::new(folder.clone()),
         secrets: Arc::new(folder.clone()),
     };
-    let ending = CancellationToken::new();
     let settings = supervisor::Settings::new("standalone", true, &media);
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor));
@@ -126,6 +127,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             rtsp: ready.rtsp,
             http: ready.http,
             rtmp: ready.rtmp,
+            tls: tls.is_offered(),
         },
         server: Server::new(),
     };
@@ -157,6 +159,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         rtmp: Some(rtmp),
         viewing,
         http: crate::api::router(api).merge(http::router(streams)),
+        tls,
     };
     let listening = Serving::start(ports, offered, &args.ports.limits());
     serving.pass();
@@ -181,6 +184,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         link.as_ref().map(|l| l.reveal().as_str()),
         args.demo,
         &manifests,
+        args.tls.tls_required,
     );
     announce(&ready)?;
 
@@ -207,17 +211,18 @@ pub(super) fn announce(ready: &Ready) -> anyhow::Result<()> {
 }
 
 /// What a person types or clicks next.
-fn greet(ready: &Ready, token: Option<&str>, demo: bool, manifests: &Path) {
+fn greet(ready: &Ready, token: Option<&str>, demo: bool, manifests: &Path, tls: bool) {
     let path = if demo { "demo" } else { "PATH" };
     let query = token.map(|token| format!("?token={token}")).unwrap_or_default();
     let page_token = token.map(|token| format!("&token={token}")).unwrap_or_default();
     let (http, rtsp, rtmp) = (ready.http, ready.rtsp, ready.rtmp);
+    let s = if tls { "s" } else { "" };
     eprintln!("Cameras and routes are read from {}", manifests.display());
-    eprintln!("  page      http://127.0.0.1:{http}/?play={path}{page_token}");
-    eprintln!("  RTSP      rtsp://127.0.0.1:{rtsp}/{path}{query}");
-    eprintln!("  RTMP      rtmp://127.0.0.1:{rtmp}/{path}{query}");
-    eprintln!("  HTTP-FLV  http://127.0.0.1:{http}/streams/{path}.flv{query}");
-    eprintln!("  HLS       http://127.0.0.1:{http}/streams/{path}.m3u8{query}\n");
+    eprintln!("  page      http{s}://127.0.0.1:{http}/?play={path}{page_token}");
+    eprintln!("  RTSP      rtsp{s}://127.0.0.1:{rtsp}/{path}{query}");
+    eprintln!("  RTMP      rtmp{s}://127.0.0.1:{rtmp}/{path}{query}");
+    eprintln!("  HTTP-FLV  http{s}://127.0.0.1:{http}/streams/{path}.flv{query}");
+    eprintln!("  HLS       http{s}://127.0.0.1:{http}/streams/{path}.m3u8{query}\n");
 }
 
 /// The rules of the folder's MediaPool; without one, those for a single user's machine.

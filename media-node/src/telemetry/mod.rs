@@ -55,6 +55,10 @@ fn describe() {
         ("weir_relays", "Streams that this gateway relays, by state"),
         ("weir_viewers", "Viewers now, by protocol"),
         (
+            "weir_tls_certificate_expiry_timestamp_seconds",
+            "When the served certificate expires, in seconds since 1970",
+        ),
+        (
             "weir_manifest_problems",
             "Documents in the folder of manifests that are wrong",
         ),
@@ -86,6 +90,7 @@ fn describe() {
             "weir_connections_refused_total",
             "Connections turned away because too many are open",
         ),
+        ("weir_tls_handshakes_total", "TLS handshakes, by result"),
         (
             "weir_api_requests_total",
             "Requests to the APIs, by surface and class of status",

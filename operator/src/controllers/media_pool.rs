@@ -490,6 +490,11 @@ fn conditions(
             "{} of {} gateways are ready{trouble}",
             gateways.ready, gateways.wanted
         ));
+    } else if gateways.outdated
+        && let Some(trouble) = &gateways.trouble
+    {
+        // The old ones serve on until a new one is ready, which this one won't be by itself.
+        problems.push(trouble.clone());
     }
     let mut said = problems
         .iter()

@@ -1,7 +1,7 @@
 //! The pod template that nodes and gateways share: one container, no rights, a folder to write to, the pool's secrets.
 
 use serde_json::{Value, json};
-use weir_crds::media_pool::Resources;
+use weir_crds::media_pool::{Resources, Tls};
 
 use super::{Input, names, names::Component, pool_name, unless_empty};
 
@@ -16,6 +16,11 @@ const ENDPOINTS_SECONDS: u32 = 5;
 const AUTH_DIR: &str = "/etc/weir/auth";
 /// Where the object store's Secret is mounted.
 const STORAGE_DIR: &str = "/etc/weir/storage";
+/// Where the gateways' certificate is mounted.
+const TLS_DIR: &str = "/etc/weir/tls";
+/// Keys of a Secret of type `kubernetes.io/tls`.
+const TLS_CERT: &str = "tls.crt";
+const TLS_KEY: &str = "tls.key";
 /// Where the process may write.
 const DATA_DIR: &str = "/var/lib/weir";
 /// Name of the volume there.
@@ -42,6 +47,15 @@ pub(super) fn template(input: &Input, component: Component, data: &Value) -> Val
     if let Some(name) = storage_secret {
         volumes.push(json!({"name": "storage", "secret": secret(name)}));
         mounts.push(json!({"name": "storage", "mountPath": STORAGE_DIR, "readOnly": true}));
+    }
+    // Nobody but gateways meets viewers.
+    let tls = spec.tls.as_ref().filter(|_| component == Component::Gateway);
+    if let Some(tls) = tls {
+        let mut source = secret(&tls.secret_name);
+        // A pod whose volume waits for its Secret tells nobody what it waits for; the variable in `env` does.
+        source["optional"] = true.into();
+        volumes.push(json!({"name": "tls", "secret": source}));
+        mounts.push(json!({"name": "tls", "mountPath": TLS_DIR, "readOnly": true}));
     }
     let pull_secrets: Vec<Value> = input
         .settings
@@ -80,7 +94,7 @@ pub(super) fn template(input: &Input, component: Component, data: &Value) -> Val
                 "image": image(input),
                 "imagePullPolicy": input.settings.image_pull_policy,
                 "args": args(input, component),
-                "env": env(input, component, storage_secret.is_some()),
+                "env": env(input, component, storage_secret.is_some(), tls),
                 "ports": [
                     {"name": "rtsp", "containerPort": spec.ports.rtsp, "protocol": "TCP"},
                     {"name": "http", "containerPort": spec.ports.http, "protocol": "TCP"},
@@ -140,7 +154,7 @@ fn args(input: &Input, component: Component) -> Value {
     ])
 }
 
-fn env(input: &Input, component: Component, storage: bool) -> Vec<Value> {
+fn env(input: &Input, component: Component, storage: bool, tls: Option<&Tls>) -> Vec<Value> {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let mut env = vec![
@@ -163,6 +177,16 @@ fn env(input: &Input, component: Component, storage: bool) -> Vec<Value> {
     {
         let key = json!({"name": database.secret_name, "key": "url"});
         env.push(json!({"name": "WEIR_DATABASE_URL", "valueFrom": {"secretKeyRef": key}}));
+    }
+    if let Some(tls) = tls {
+        for (name, key) in [("WEIR_TLS_CERT", TLS_CERT), ("WEIR_TLS_KEY", TLS_KEY)] {
+            env.push(json!({"name": name, "value": format!("{TLS_DIR}/{key}")}));
+        }
+        env.push(json!({"name": "WEIR_TLS_REQUIRED", "value": tls.required.to_string()}));
+        // Read by nobody: without the Secret, or a certificate in it, the kubelet starts no container, and says why in
+        // the pod's status, which is what the pool's conditions are made of. It is what every client is shown.
+        let key = json!({"name": tls.secret_name, "key": TLS_CERT});
+        env.push(json!({"name": "TLS_SECRET_MUST_EXIST", "valueFrom": {"secretKeyRef": key}}));
     }
     if !input.settings.deny_sources.is_empty() {
         env.push(json!({"name": "WEIR_DENY_SOURCES", "value": input.settings.deny_sources.join(",")}));

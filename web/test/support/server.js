@@ -117,7 +117,7 @@ export class FakeServer {
     const token = url.searchParams.get('token');
     const allowed = this.#access.has(token) && !(path.startsWith('/api/') && this.#endedForApi.has(token));
     if (path === '/api/weir/v1/endpoints') {
-      return json(response, { rtsp: 1554, http: this.port, rtmp: 1935, anonymousView: this.anonymousView });
+      return json(response, { rtsp: 1554, http: this.port, rtmp: 1935, tls: false, anonymousView: this.anonymousView });
     }
     if (path === '/api/weir/v1/cameras') {
       return allowed ? json(response, { cameras: this.cameras }) : text(response, 401, 'Token is not valid');

@@ -14,6 +14,8 @@ pub struct Endpoints {
     pub rtsp: u16,
     pub http: u16,
     pub rtmp: u16,
+    /// Whether each of them takes TLS as well.
+    pub tls: bool,
 }
 
 #[derive(Serialize)]

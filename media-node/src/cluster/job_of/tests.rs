@@ -72,11 +72,6 @@ fn what_cant_is_said_with_what_to_do() {
             "user and password",
         ),
         (
-            json!({"source": {"rtmp": {"url": "rtmps://h/live/a"}}}),
-            reason::UNSUPPORTED_SOURCE,
-            "rtmp://",
-        ),
-        (
             json!({"source": {"rtmp": {"url": "rtmp://h/live/a"}}, "credentials": {"secretName": "s"}}),
             reason::INVALID_SPEC,
             "spec.credentials",
@@ -145,7 +140,8 @@ fn routes_pull_by_their_scheme() {
         ("rtsp://h/live", false, None),
         ("RTMP://h/live", false, None),
         ("rtmp://h/live", true, Some(reason::INVALID_SPEC)),
-        ("rtmps://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
+        ("rtmps://h/live", false, None),
+        ("rtsps://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
         ("http://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
     ] {
         let found = pulled(url, None, credentials).map_err(|refusal| refusal.reason);

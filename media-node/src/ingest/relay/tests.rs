@@ -37,6 +37,7 @@ impl Node {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tokio::spawn(listen::serve(
             listener,
+            listen::tls::Entrance::default(),
             offer,
             Limits::new(100, None),
             tasks,

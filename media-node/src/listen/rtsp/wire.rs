@@ -2,9 +2,9 @@
 
 use super::{End, READ_REQUESTS};
 use crate::listen::web_socket::{Frames, read};
+use crate::socket::Socket;
 use bytes::{Bytes, BytesMut};
 use std::io;
-use tokio::net::TcpStream;
 use weir_proto::rtsp::message::{MAX_BODY, MAX_HEAD};
 use weir_proto::rtsp::server::Carrier;
 use weir_proto::rtsp::{Message, Parser};
@@ -67,7 +67,7 @@ impl Wire {
     }
 
     /// Waits for at least one byte. Cancel-safe.
-    pub(super) async fn read(&mut self, socket: &TcpStream, room: usize) -> Result<(), End> {
+    pub(super) async fn read(&mut self, socket: &Socket, room: usize) -> Result<(), End> {
         let read = match &mut self.frames {
             None => read(socket, &mut self.input, room).await,
             Some(frames) => frames.read(socket, room).await,
@@ -78,7 +78,7 @@ impl Wire {
         })
     }
 
-    pub(super) async fn read_requests(&mut self, socket: &TcpStream) -> Result<(), End> {
+    pub(super) async fn read_requests(&mut self, socket: &Socket) -> Result<(), End> {
         self.read(socket, READ_REQUESTS).await
     }
 

@@ -13,12 +13,12 @@
 //! Until then such a JOIN is 404, and a Service with `sessionAffinity: ClientIP` keeps a player's
 //! sockets together.
 
+use crate::socket::Socket;
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use weir_proto::media::StreamPath;
 use weir_proto::wsp::ChannelId;
@@ -41,7 +41,7 @@ struct Known {
 
 /// A data socket on its way to its control socket.
 pub(super) struct DataSocket {
-    pub(super) socket: Arc<TcpStream>,
+    pub(super) socket: Arc<Socket>,
     /// What was read from it after JOIN.
     pub(super) input: BytesMut,
 }
@@ -165,13 +165,13 @@ impl Drop for Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     async fn data() -> DataSocket {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         DataSocket {
-            socket: Arc::new(socket),
+            socket: Arc::new(socket.into()),
             input: BytesMut::from("x"),
         }
     }

@@ -10,12 +10,12 @@ use crate::hub::Stream;
 use crate::listen::rtsp::{error_chain, session_id};
 use crate::listen::socket::write;
 use crate::listen::web_socket::Frames;
+use crate::socket::Socket;
 use crate::telemetry::sessions;
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::media::StreamPath;
@@ -65,7 +65,7 @@ impl WspDoor {
 /// One player.
 struct Player {
     door: WspDoor,
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     frames: Frames,
     /// Ends the player, unless something comes on the control socket.
     silence: Pin<Box<Sleep>>,
@@ -86,7 +86,7 @@ struct Player {
 
 /// The data socket.
 struct Data {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     frames: Frames,
 }
 

@@ -48,7 +48,7 @@ impl WspDoor {
     }
 }
 
-async fn first(frames: &mut Frames, socket: &tokio::net::TcpStream) -> Result<Bytes, End> {
+async fn first(frames: &mut Frames, socket: &crate::socket::Socket) -> Result<Bytes, End> {
     loop {
         match frames.next()? {
             Some(Message::Data(message)) => return Ok(message.freeze()),

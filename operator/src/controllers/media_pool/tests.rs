@@ -120,6 +120,24 @@ fn a_roll_out_is_said_to_be_one() {
 }
 
 #[test]
+fn a_new_gateway_that_lacks_something_is_named_while_the_old_ones_serve() {
+    let serving = serving(vec![node("media-node-0", Standing::Usable, None)]);
+    let trouble = "media-gateway-x: CreateContainerConfigError: secret \"media-tls\" not found";
+    let gateways = Gateways {
+        outdated: true,
+        trouble: Some(trouble.into()),
+        ..good()
+    };
+    let (conditions, message) = said(json!({}), &serving, &gateways, None);
+    assert_eq!(
+        message,
+        format!("1 of 1 nodes run the version of the spec; {trouble}")
+    );
+    assert!(conditions.contains(&"Ready=false RollingOut".into()));
+    assert!(conditions.contains(&"Stalled=true RollingOut".into()));
+}
+
+#[test]
 fn what_the_api_server_refuses_is_stalled() {
     let serving = serving(vec![node("media-node-0", Standing::Usable, None)]);
     let failure = |category| (category, "apply Service media-gateway: no".to_owned());

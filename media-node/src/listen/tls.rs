@@ -1,0 +1,198 @@
+//! TLS on the ports that also take plain text: the first byte tells which it is.
+//!
+//! What is behind the handshake is sniffed and served as any other connection. It meets a local socket
+//! ([`Socket::Tls`]) whose other end the [`pump`] encrypts, so that the hub writes to all viewers alike.
+
+mod certificate;
+mod pump;
+mod watch;
+
+pub use certificate::Error;
+pub(super) use pump::Pump;
+
+use super::limits::Place;
+use crate::socket::{Inside, Socket};
+use certificate::{Current, Pair};
+use rustls::ServerConfig;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+/// The first byte of a handshake's record (RFC 8446 section 5.1). No text that we speak begins with it,
+/// and no RTMP.
+pub(super) const HANDSHAKE: u8 = 22;
+/// A peer may take this long to show its first byte,
+const FIRST_BYTE_PATIENCE: Duration = Duration::from_secs(15);
+/// and this long for the handshake.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The files of a certificate and its key, both PEM.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The server's certificate first, then those of the authorities between it and the root.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// How the ports of a process take TLS. By default they take none.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// By what is spoken inside; none without a certificate.
+    configs: Option<Configs>,
+    required: bool,
+}
+
+#[derive(Clone)]
+struct Configs {
+    http: Arc<ServerConfig>,
+    rtmp: Arc<ServerConfig>,
+}
+
+/// What a port does with a connection before anything is read of it.
+#[derive(Clone, Default)]
+pub struct Entrance {
+    acceptor: Option<TlsAcceptor>,
+    required: bool,
+}
+
+/// A connection that is in.
+pub(super) struct Entered {
+    pub(super) socket: Socket,
+    /// Whether it is plain where TLS is required.
+    pub(super) is_bare: bool,
+    /// To be run as long as the connection.
+    pub(super) pump: Option<Pump>,
+}
+
+impl Tls {
+    /// Takes TLS with the certificate in `files`, and with what they hold later on, until `stop`.
+    ///
+    /// # Errors
+    /// When they hold no certificate that could be served.
+    pub async fn start(files: Files, required: bool, stop: CancellationToken) -> Result<Self, Error> {
+        let (pair, contents) = Pair::read(&files).await.map_err(|rejected| rejected.error)?;
+        let current = Arc::new(Current::new(pair));
+        let config = |protocols: &[&str]| {
+            let mut config = ServerConfig::builder_with_provider(certificate::provider())
+                .with_safe_default_protocol_versions()
+                .map_err(Error::Library)?
+                .with_no_client_auth()
+                .with_cert_resolver(current.clone());
+            config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+            config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(Error::Library)?;
+            Ok(Arc::new(config))
+        };
+        let configs = Configs {
+            // A client that also speaks HTTP/2 must know not to.
+            http: config(&["http/1.1"])?,
+            rtmp: config(&[])?,
+        };
+        tokio::spawn(watch::follow(files, contents, current, stop));
+        Ok(Self {
+            configs: Some(configs),
+            required,
+        })
+    }
+
+    /// Whether there is a certificate.
+    pub const fn is_offered(&self) -> bool {
+        self.configs.is_some()
+    }
+
+    /// For a port that takes HTTP, perhaps besides RTSP.
+    pub fn http(&self) -> Entrance {
+        self.entrance(|configs| &configs.http)
+    }
+
+    pub fn rtmp(&self) -> Entrance {
+        self.entrance(|configs| &configs.rtmp)
+    }
+
+    fn entrance(&self, config: impl Fn(&Configs) -> &Arc<ServerConfig>) -> Entrance {
+        let acceptor = self.configs.as_ref().map(|c| config(c).clone().into());
+        Entrance {
+            acceptor,
+            required: self.required,
+        }
+    }
+}
+
+impl Entrance {
+    /// Lets a connection in, with its handshake where it begins with one. None if it doesn't come so far.
+    pub(super) async fn enter(&self, socket: TcpStream, peer: SocketAddr, place: &Place) -> Option<Entered> {
+        match timeout(FIRST_BYTE_PATIENCE, begins_with_handshake(&socket)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                return Some(Entered {
+                    socket: socket.into(),
+                    is_bare: self.required,
+                    pump: None,
+                });
+            }
+            Ok(Err(error)) => {
+                debug!(%peer, %error, "the connection ended before it said what it speaks");
+                return None;
+            }
+            Err(_) => {
+                debug!(%peer, "the peer did not say in time what it speaks");
+                return None;
+            }
+        }
+        let Some(acceptor) = &self.acceptor else {
+            info!(
+                %peer,
+                "closed: the peer speaks TLS, and no certificate is configured; give one with --tls-cert and \
+                 --tls-key, or in a MediaPool's spec.tls"
+            );
+            return None;
+        };
+        match timeout(HANDSHAKE_PATIENCE, acceptor.accept(socket)).await {
+            Ok(Ok(stream)) => {
+                count("ok");
+                let (outside, inside) = UnixStream::pair()
+                    .inspect_err(|error| debug!(%peer, %error, "no room for a connection with TLS"))
+                    .ok()?;
+                let left = CancellationToken::new();
+                let inside = Inside::new(inside, left.clone().drop_guard());
+                Some(Entered {
+                    socket: Socket::Tls(inside),
+                    is_bare: false,
+                    pump: Some(Pump::new(stream, outside, left, place.clone())),
+                })
+            }
+            Ok(Err(error)) => {
+                count("failed");
+                debug!(%peer, %error, "the TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                count("slow");
+                debug!(%peer, "the TLS handshake took too long");
+                None
+            }
+        }
+    }
+}
+
+fn count(result: &'static str) {
+    metrics::counter!("weir_tls_handshakes_total", "result" => result).increment(1);
+}
+
+/// Waits for the first byte, and leaves it where it is.
+async fn begins_with_handshake(socket: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    match socket.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(first[0] == HANDSHAKE),
+    }
+}
+
+#[cfg(test)]
+mod tests;

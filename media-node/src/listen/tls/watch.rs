@@ -1,0 +1,60 @@
+//! Files whose certificate is replaced while we run, as Kubernetes and certbot do it.
+
+use super::Files;
+use super::certificate::{Contents, Current, Pair, Rejected};
+use crate::listen::rtsp::error_chain;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What was last found in the files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is served.
+    Served(Contents),
+    /// It can't be served. The two files may be replaced one after the other, so this is news only when it
+    /// is found again. None: they could not be read.
+    Broken(Option<Contents>, Told),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    No,
+    Yes,
+}
+
+/// Serves what the files hold, until `stop`; `served` is what they held.
+pub(super) async fn follow(files: Files, served: Contents, current: Arc<Current>, stop: CancellationToken) {
+    let mut found = Found::Served(served);
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        found = again(&files, found, &current).await;
+    }
+}
+
+/// Looks once.
+pub(super) async fn again(files: &Files, found: Found, current: &Current) -> Found {
+    match (Pair::read(files).await, found) {
+        (Ok((_, contents)), Found::Served(served)) if contents == served => found,
+        (Ok((pair, contents)), _) => {
+            info!(certificate = %files.certificate.display(), "a new certificate is served");
+            current.replace(pair);
+            Found::Served(contents)
+        }
+        (Err(Rejected { contents, .. }), Found::Broken(before, Told::Yes)) if contents == before => found,
+        (Err(Rejected { error, contents }), Found::Broken(before, Told::No)) if contents == before => {
+            warn!(
+                error = error_chain(&error),
+                "the new certificate can't be served; the one before it goes on"
+            );
+            Found::Broken(contents, Told::Yes)
+        }
+        (Err(Rejected { contents, .. }), _) => Found::Broken(contents, Told::No),
+    }
+}
