@@ -1,4 +1,4 @@
-// Plays a URL with hls.js or mpegts.js: node play.mjs --engine hls|flv --url URL [--seconds 3] [--limit 30]
+// Plays a URL with hls.js or mpegts.js: node play.mjs --engine hls|flv|mpegts --url URL [--seconds 3] [--limit 30]
 // Prints one line of JSON: how far the clock went, the picture's size, and the errors of the player and the page.
 import { createServer } from "node:http";
 
@@ -25,7 +25,7 @@ try {
         hls.loadSource(url);
         hls.attachMedia(video);
       } else {
-        const player = mpegts.createPlayer({ type: "flv", isLive: true, url });
+        const player = mpegts.createPlayer({ type: engine, isLive: true, url });
         player.on(mpegts.Events.ERROR, (type, detail) => window.failures.push(`${type} ${detail}`));
         player.attachMediaElement(video);
         player.load();

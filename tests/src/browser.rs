@@ -42,7 +42,7 @@ impl Watched {
     }
 }
 
-/// Plays a URL with hls.js (`hls`) or mpegts.js (`flv`, over HTTP or WebSocket) on a page of another origin.
+/// Plays a URL with hls.js (`hls`) or mpegts.js (`flv`, `mpegts`, over HTTP or WebSocket) on a page of another origin.
 ///
 /// # Errors
 /// When the browser does not run.

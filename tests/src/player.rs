@@ -251,6 +251,20 @@ pub async fn web_socket(url: &str, span: Duration) -> Result<Vec<Bytes>> {
     Ok(messages)
 }
 
+/// Has GStreamer play `url` for `seconds`, as `ts` or `hls`, and returns how many buffers of `video` and `audio`, and how
+/// many decoded pictures (`picture`) it saw.
+///
+/// # Errors
+/// When it can't be played.
+pub async fn gstreamer(form: &str, url: &str, seconds: f64) -> Result<Value> {
+    let mut command = Command::new(crate::setup::sources().join("http-player-gst/http-player-gst"));
+    command.args([form, url, &seconds.to_string()]);
+    let limit = Duration::from_secs_f64(seconds) + PATIENCE;
+    Ok(serde_json::from_str(
+        &process::output(&mut command, limit).await?,
+    )?)
+}
+
 /// `probe` of a WebSocket's messages, put together in `folder`.
 ///
 /// # Errors

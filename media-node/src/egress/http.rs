@@ -1,8 +1,9 @@
 //! `/streams/…` and `/ws/…`: which form of which stream a URL asks for (ipchub contract, 7 to 9).
 
 use super::hls::{self, Hls};
+use super::live::{self, Live};
 use super::web_socket::{self, Conversation};
-use super::{Refusal, Viewing, http_flv};
+use super::{Refusal, Viewing, http_live};
 use crate::auth::Caller;
 use crate::listen::Connection;
 use axum::Router;
@@ -20,7 +21,7 @@ use weir_proto::media::StreamPath;
 pub struct Streams {
     pub viewing: Viewing,
     pub hls: Arc<Hls>,
-    /// Takes each WebSocket on which more is said than FLV.
+    /// Takes each WebSocket on which more is said than media.
     pub conversation: Conversation,
 }
 
@@ -90,11 +91,16 @@ async fn dispatch(
         return crossdomain();
     }
     let caller = streams.viewing.auth.caller_by_token(token.as_deref()).await;
+    let live = match extension {
+        "flv" => Some(Live::Flv),
+        "ts" if !live::is_segment(stem) => Some(Live::Ts),
+        _ => None,
+    };
+    if let Some(live) = live {
+        let (method, version) = (request.method().clone(), request.version());
+        return http_live::play(live, &streams.viewing, connection, &caller, stem, method, version).await;
+    }
     match extension {
-        "flv" => {
-            let (method, version) = (request.method().clone(), request.version());
-            http_flv::play(&streams.viewing, connection, &caller, stem, method, version).await
-        }
         "m3u8" => hls::playlist(streams, &caller, stem, token.as_deref()).await,
         "ts" | "m4s" | "mp4" => hls::resource(streams, &caller, stem, extension).await,
         _ => Refusal::NotFound.into_response(),

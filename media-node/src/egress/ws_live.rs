@@ -1,11 +1,12 @@
-//! WebSocket-FLV: FLV tags in binary messages (ipchub contract, sections 7 and 8).
+//! FLV (ipchub contract, sections 7 and 8) and transport streams in binary messages.
 
-use super::form::flv::{FlvForm, Framing};
+use super::form::Framing;
+use super::live::Live;
 use super::viewing::{Counted, viewer_span};
 use super::web_socket::{self, Handshake};
 use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
-use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
+use crate::hub::{Departure, Seat, Stream, TcpSink, Visitor};
 use crate::listen::Connection;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,7 @@ use weir_proto::websocket::{Message, Reader};
 const MOST_INPUT: usize = 4 << 10;
 
 pub(super) async fn play(
+    live: Live,
     viewing: &Viewing,
     connection: Connection,
     caller: &Caller,
@@ -28,36 +30,35 @@ pub(super) async fn play(
     request: Request,
 ) -> Response {
     let stream = match http::admit(viewing, caller, stem).await {
-        Ok(stream) if FlvForm::carries_any(&stream.tracks()) => stream,
+        Ok(stream) if live.carries_any(&stream.tracks()) => stream,
         // The contract's clients expect the upgrade, then the close.
         Ok(_) | Err(Refusal::NotFound) => return web_socket::turn_away(handshake, request),
         Err(refusal) => return refusal.into_response(),
     };
-    let span = viewer_span(stream.path(), "ws-flv", Some(connection.peer));
+    let span = viewer_span(stream.path(), live.ws_protocol(), Some(connection.peer));
     web_socket::upgrade(handshake, request, async move |socket, input| {
-        view(stream, &socket, input).instrument(span).await;
+        view(live, stream, &socket, input).instrument(span).await;
     })
 }
 
-async fn view(stream: Arc<Stream>, socket: &Arc<TcpStream>, input: BytesMut) {
+async fn view(live: Live, stream: Arc<Stream>, socket: &Arc<TcpStream>, input: BytesMut) {
     let tracks = stream.tracks();
     let framing = Framing::WebSocket;
-    let form = || Box::new(FlvForm::new(&tracks, framing)) as Box<dyn Form>;
     let detail = socket
         .peer_addr()
         .map(|peer| peer.to_string())
         .unwrap_or_default();
     let visitor = Visitor {
-        protocol: "ws-flv",
+        protocol: live.ws_protocol(),
         detail,
     };
     let seat = stream.watch(
-        framing.key(),
-        form,
+        live.key(framing),
+        || live.form(&tracks, framing),
         Box::new(TcpSink::new(socket.clone())),
         visitor,
     );
-    let _counted = Counted::new("ws-flv").seated(&seat);
+    let _counted = Counted::new(live.ws_protocol()).seated(&seat);
     let departure = tokio::select! {
         departure = seat.run() => departure,
         departure = listen(socket, input, &seat) => departure,
