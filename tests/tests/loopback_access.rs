@@ -121,12 +121,17 @@ async fn no_door_opens_without_a_token() -> Result<()> {
         "/streams/door.flv",
         "/streams/door.ts",
         "/streams/door.m3u8",
+        "/streams/door.m3u8?ll",
         "/streams/h265.m3u8",
     ]
     .map(str::to_owned)
     .to_vec();
     let mut segments = Vec::new();
-    for playlist in ["/streams/door.m3u8", "/streams/h265.m3u8"] {
+    for playlist in [
+        "/streams/door.m3u8",
+        "/streams/door.m3u8?ll",
+        "/streams/h265.m3u8",
+    ] {
         let (status, text) = node
             .text(&with(playlist, &format!("token={}", good.access)))
             .await?;
@@ -134,18 +139,22 @@ async fn no_door_opens_without_a_token() -> Result<()> {
         for line in text.replace(&format!("?token={}", good.access), "").lines() {
             if let Some(init) = line.strip_prefix("#EXT-X-MAP:URI=") {
                 media.push(init.trim_matches('"').to_owned());
+            } else if let Some((_, part)) = line.split_once("URI=\"") {
+                segments.extend(part.split_once('"').map(|(uri, _)| uri.to_owned()));
             } else if line.starts_with('/') {
                 segments.push(line.to_owned());
             }
         }
     }
-    for form in [".ts", ".m4s"] {
+    for form in [".ts", ".m4s", "-0.m4s"] {
         ensure!(
             segments.iter().any(|m| m.ends_with(form)),
             "no {form} in {segments:?}"
         );
     }
-    ensure!(media.iter().any(|m| m.ends_with(".mp4")), "{media:?}");
+    for init in ["/init-", "/ll-init-"] {
+        ensure!(media.iter().any(|m| m.contains(init)), "no {init} in {media:?}");
+    }
 
     let client = reqwest::Client::builder().no_proxy().timeout(secs(30)).build()?;
     let wrong = [
@@ -166,6 +175,8 @@ async fn no_door_opens_without_a_token() -> Result<()> {
         "/streams/absent.flv",
         "/streams/absent.ts",
         "/streams/absent.m3u8",
+        "/streams/absent.m3u8?ll&_HLS_msn=1",
+        "/streams/absent/ll-1-0.m4s",
         "/streams/absent/1.ts",
         "/streams/absent/1700000000.ts",
     ];

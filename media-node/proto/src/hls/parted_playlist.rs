@@ -26,6 +26,8 @@ pub struct PartedEntry {
     pub number: u64,
     /// Once it is whole.
     pub duration: Option<Duration>,
+    /// It is not here, and stands for what was before the first that is.
+    pub gap: bool,
     /// Whether times or parameters break off before this segment.
     pub discontinuity: bool,
     pub init: InitVersion,
@@ -84,6 +86,9 @@ impl PartedPlaylist {
                 write_uri(links, format_args!("{}-{index}.m4s", segment.number), out)?;
                 writeln!(out, "\"{}", if *independent { ",INDEPENDENT=YES" } else { "" })?;
             }
+            if segment.gap {
+                writeln!(out, "#EXT-X-GAP")?;
+            }
             if let Some(duration) = segment.duration {
                 writeln!(out, "#EXTINF:{:.5},", duration.as_secs_f64())?;
                 write_uri(links, format_args!("{}.m4s", segment.number), out)?;
@@ -114,6 +119,7 @@ mod tests {
         PartedEntry {
             number,
             duration: duration.map(ms),
+            gap: false,
             discontinuity: false,
             init: InitVersion::parse("0000000a").expect("a version"),
             program_date_time_ms: None,
@@ -167,6 +173,37 @@ mod tests {
              #EXT-X-MAP:URI=\"/streams/door/ll-init-0000000b.mp4?token=a%22b\"\n\
              #EXT-X-PART:DURATION=0.20000,URI=\"/streams/door/ll-9-0.m4s?token=a%22b\",INDEPENDENT=YES\n\
              #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"/streams/door/ll-9-1.m4s?token=a%22b\"\n"
+        );
+    }
+
+    #[test]
+    fn a_gap() {
+        let mut segments = vec![entry(4, Some(2000), &[]), entry(5, None, &[(170, true)])];
+        segments[0].gap = true;
+        segments[1].discontinuity = true;
+        let playlist = PartedPlaylist {
+            target_seconds: 2,
+            part_target: ms(170),
+            discontinuity_sequence: 0,
+            segments,
+            hint: PartPosition { number: 5, index: 1 },
+        };
+        let links = Links {
+            base: "/s",
+            token: None,
+        };
+        let text = playlist.render(&links);
+        let (_, listed) = text.split_once("PART-TARGET=0.170\n").expect("a part target");
+        assert_eq!(
+            listed,
+            "#EXT-X-MEDIA-SEQUENCE:4\n\
+             #EXT-X-MAP:URI=\"/s/ll-init-0000000a.mp4\"\n\
+             #EXT-X-GAP\n\
+             #EXTINF:2.00000,\n\
+             /s/ll-4.m4s\n\
+             #EXT-X-DISCONTINUITY\n\
+             #EXT-X-PART:DURATION=0.17000,URI=\"/s/ll-5-0.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"/s/ll-5-1.m4s\"\n"
         );
     }
 

@@ -264,6 +264,11 @@ impl PartedWindow {
             from_end += segment.duration();
             entries.push(segment.entry(with_parts));
         }
+        if let [open] = &entries[..]
+            && let Some(gap) = self.gap_before(open)
+        {
+            entries.push(gap);
+        }
         entries.reverse();
         let before = self.segments.range(..shown.start).filter(|s| s.discontinuity);
         (!entries.is_empty()).then(|| PartedPlaylist {
@@ -272,6 +277,21 @@ impl PartedWindow {
             discontinuity_sequence: self.discontinuities_gone + before.count() as u64,
             segments: entries,
             hint,
+        })
+    }
+
+    /// What stands before a segment that is the only one and not whole yet, because several players take
+    /// a playlist without a single segment for empty.
+    fn gap_before(&self, open: &PartedEntry) -> Option<PartedEntry> {
+        let number = open.number.checked_sub(1)?;
+        open.duration.is_none().then(|| PartedEntry {
+            number,
+            duration: Some(self.target()),
+            gap: true,
+            discontinuity: false,
+            init: open.init,
+            program_date_time_ms: None,
+            parts: Vec::new(),
         })
     }
 
@@ -327,6 +347,7 @@ impl Stored {
         PartedEntry {
             number: self.number,
             duration: self.whole.is_some().then(|| self.duration()),
+            gap: false,
             discontinuity: self.discontinuity,
             init: self.init.version,
             program_date_time_ms: self.program_date_time_ms,

@@ -37,10 +37,12 @@ fn take(window: &mut PartedWindow, number: u64, parts: u32, closed: bool) {
     }
 }
 
+type Shown = (u64, bool, usize);
+
 /// Number, whether it is whole, and how many parts are listed, of each segment; and the hint.
-fn shown(window: &PartedWindow) -> (Vec<(u64, bool, usize)>, (u64, u32)) {
+fn shown(window: &PartedWindow) -> (Vec<Shown>, (u64, u32)) {
     let playlist = window.playlist().expect("a playlist");
-    let entries = playlist.segments.iter();
+    let entries = playlist.segments.iter().filter(|s| !s.gap);
     (
         entries
             .map(|s| (s.number, s.duration.is_some(), s.parts.len()))
@@ -72,6 +74,22 @@ fn parts_are_listed_as_they_come() {
     assert_eq!(shown(&window), (vec![(10, true, 2)], (11, 0)));
     window.take(part_of(11, 0, 200));
     assert_eq!(shown(&window), (vec![(10, true, 2), (11, false, 1)], (11, 1)));
+}
+
+#[test]
+fn a_segment_that_is_not_whole_does_not_stand_alone() {
+    let mut window = window();
+    let gaps = |window: &PartedWindow| -> Vec<(u64, bool, Option<Duration>)> {
+        let segments = window.playlist().unwrap().segments;
+        segments.iter().map(|s| (s.number, s.gap, s.duration)).collect()
+    };
+    take(&mut window, 10, 2, false);
+    assert_eq!(gaps(&window), [(9, true, Some(SEGMENT)), (10, false, None)]);
+    window.take(Cut::Closed { number: 10 });
+    let whole = (10, false, Some(2 * PART));
+    assert_eq!(gaps(&window), [whole]);
+    take(&mut window, 11, 1, false);
+    assert_eq!(gaps(&window), [whole, (11, false, None)]);
 }
 
 #[test]
