@@ -90,6 +90,20 @@ pub struct Media {
     /// Length of HLS segments in seconds; each ends at the first keyframe after it.
     #[arg(long, env = "WEIR_HLS_SEGMENT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=60))]
     pub hls_segment: u16,
+    /// Length of the parts of segments in low-latency HLS, in milliseconds, as nearly as pictures allow.
+    #[arg(long, env = "WEIR_HLS_PART", default_value_t = 200, value_parser = clap::value_parser!(u16).range(50..=1000))]
+    pub hls_part: u16,
+}
+
+impl Media {
+    /// What segments last at least.
+    pub fn segment(&self) -> Duration {
+        Duration::from_secs(self.hls_segment.into())
+    }
+
+    pub fn part(&self) -> Duration {
+        Duration::from_millis(self.hls_part.into())
+    }
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -22,6 +22,11 @@ pub struct Watched {
     /// How many pictures were decoded.
     #[serde(default)]
     pub pictures: u32,
+    /// How far hls.js says the picture is behind, in seconds, and how many parts it loaded; of low-latency HLS.
+    pub latency: Option<f64>,
+    /// See `latency`.
+    #[serde(default)]
+    pub parts: u32,
     /// Errors of the player, of the page, and in the browser's console.
     pub errors: Vec<String>,
 }
@@ -42,7 +47,7 @@ impl Watched {
     }
 }
 
-/// Plays a URL with hls.js (`hls`) or mpegts.js (`flv`, over HTTP or WebSocket) on a page of another origin.
+/// Plays a URL with hls.js (`hls`, `hls-ll`) or mpegts.js (`flv`, `mpegts`, over HTTP or WebSocket) on a page of another origin.
 ///
 /// # Errors
 /// When the browser does not run.

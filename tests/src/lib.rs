@@ -10,6 +10,7 @@
 //! | `camera` | RTSP and RTMP servers and publishers that are not ours |
 //! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
 //! | `hls` | playlists and segments, and a player that wants every segment |
+//! | `parted_playlist` | low-latency HLS playlists, and the rules that they must keep |
 //! | `rtsp` | RTSP as the tests speak it themselves |
 //! | `web_socket` | RTSP and WSP as web pages speak them |
 //! | `browser` | players in headless Chromium |
@@ -25,6 +26,7 @@ pub mod cluster;
 pub mod hls;
 pub mod manifest;
 pub mod media_node;
+pub mod parted_playlist;
 pub mod player;
 pub mod process;
 pub mod rtsp;

@@ -262,6 +262,23 @@ where
     messages
 }
 
+/// Has GStreamer play `url`, as `ts` or `hls`, until it has decoded `pictures`; returns how many of them (`picture`) and how
+/// many buffers of `audio` there were.
+///
+/// # Errors
+/// When it can't be played, or they have not come by then.
+pub async fn gstreamer(form: &str, url: &str, pictures: u64) -> Result<Value> {
+    const LIMIT: Duration = secs(35);
+    let mut command = Command::new(crate::setup::sources().join("http-player-gst/http-player-gst"));
+    command.args([form, url, &pictures.to_string(), &LIMIT.as_secs().to_string()]);
+    let counts: Value = serde_json::from_str(&process::output(&mut command, PATIENCE).await?)?;
+    ensure!(
+        counts["picture"].as_u64() >= Some(pictures),
+        "{counts} in {LIMIT:?}"
+    );
+    Ok(counts)
+}
+
 /// `probe` of a WebSocket's messages, put together in `folder`.
 ///
 /// # Errors

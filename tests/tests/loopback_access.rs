@@ -28,6 +28,9 @@ async fn a_token_opens_every_form() -> Result<()> {
     player::probe(&node.http(&format!("/streams/door.flv?token={token}")), &[], 2.0)
         .await?
         .expect(&["h264", "aac"], 2.0)?;
+    player::probe(&node.http(&format!("/streams/door.ts?token={token}")), &[], 2.0)
+        .await?
+        .expect(&["h264", "aac"], 2.0)?;
     // The playlist hands the token on to its segments.
     player::probe(&node.http(&format!("/streams/door.m3u8?token={token}")), &[], 6.0)
         .await?
@@ -114,11 +117,21 @@ async fn no_door_opens_without_a_token() -> Result<()> {
     .await?;
 
     // What the playlists name, without the token.
-    let mut media = ["/streams/door.flv", "/streams/door.m3u8", "/streams/h265.m3u8"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut media = [
+        "/streams/door.flv",
+        "/streams/door.ts",
+        "/streams/door.m3u8",
+        "/streams/door.m3u8?ll",
+        "/streams/h265.m3u8",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let mut segments = Vec::new();
-    for playlist in ["/streams/door.m3u8", "/streams/h265.m3u8"] {
+    for playlist in [
+        "/streams/door.m3u8",
+        "/streams/door.m3u8?ll",
+        "/streams/h265.m3u8",
+    ] {
         let (status, text) = node
             .text(&with(playlist, &format!("token={}", good.access)))
             .await?;
@@ -126,17 +139,21 @@ async fn no_door_opens_without_a_token() -> Result<()> {
         for line in text.replace(&format!("?token={}", good.access), "").lines() {
             if let Some(init) = line.strip_prefix("#EXT-X-MAP:URI=") {
                 media.push(init.trim_matches('"').to_owned());
+            } else if let Some((_, part)) = line.split_once("URI=\"") {
+                segments.extend(part.split_once('"').map(|(uri, _)| uri.to_owned()));
             } else if line.starts_with('/') {
                 segments.push(line.to_owned());
             }
         }
     }
-    for form in [".ts", ".m4s", ".mp4"] {
-        let mut all = media.iter().chain(&segments);
+    for form in [".ts", ".m4s", "-0.m4s"] {
         ensure!(
-            all.any(|m| m.ends_with(form)),
-            "no {form} in {media:?}, {segments:?}"
+            segments.iter().any(|m| m.ends_with(form)),
+            "no {form} in {segments:?}"
         );
+    }
+    for init in ["/init-", "/ll-init-"] {
+        ensure!(media.iter().any(|m| m.contains(init)), "no {init} in {media:?}");
     }
 
     let client = reqwest::Client::builder().no_proxy().timeout(secs(30)).build()?;
@@ -156,10 +173,21 @@ async fn no_door_opens_without_a_token() -> Result<()> {
     ];
     let absent = [
         "/streams/absent.flv",
+        "/streams/absent.ts",
         "/streams/absent.m3u8",
+        "/streams/absent.m3u8?ll&_HLS_msn=1",
+        "/streams/absent/ll-1-0.m4s",
         "/streams/absent/1.ts",
+        "/streams/absent/1700000000.ts",
     ];
-    let sockets = ["/streams/door.flv", "/ws/door.flv", "/streams/absent.flv"];
+    let sockets = [
+        "/streams/door.flv",
+        "/streams/door.ts",
+        "/ws/door.flv",
+        "/ws/door.ts",
+        "/streams/absent.flv",
+        "/streams/absent.ts",
+    ];
     for port in ["http", "rtsp"].map(|name| node.port(name)) {
         let base = format!("127.0.0.1:{port}");
         for (kind, parameter) in &wrong {
@@ -212,7 +240,7 @@ async fn no_door_opens_without_a_token() -> Result<()> {
         let status = ask(&client, "HEAD", &node.http(&with(path, &right))).await?;
         ensure!(status == 200, "{path}: {status}");
     }
-    for path in ["/streams/door.flv", "/ws/door.flv"] {
+    for path in ["/streams/door.flv", "/ws/door.flv", "/ws/door.ts"] {
         let status = upgrade(&node.ws(&with(path, &right))).await?;
         ensure!(status == 101, "{path}: {status}");
     }
@@ -455,6 +483,7 @@ async fn secrets_show_up_nowhere() -> Result<()> {
     player::probe_rtsp(&as_admin("door"), "tcp", 1.0).await?;
     player::probe_rtsp(&format!("{}?token={token}", node.rtsp("door")), "udp", 1.0).await?;
     player::probe(&node.http(&format!("/streams/door.flv?token={token}")), &[], 1.0).await?;
+    player::probe(&node.http(&format!("/streams/door.ts?token={token}")), &[], 1.0).await?;
     player::probe(&node.http(&format!("/streams/door.m3u8?token={token}")), &[], 1.0).await?;
     player::web_socket(&node.ws(&format!("/ws/door.flv?token={token}")), secs(1)).await?;
     let clip = setup::clip("h264_aac.mp4").await?;

@@ -6,11 +6,30 @@
 //! Window      the newest segments by number
 //! Playlist    what a window lists at one moment, rendered for one viewer
 //! ```
+//!
+//! Low-latency HLS (RFC 8216bis) likewise: the segments are the same, and parts of them are told as
+//! soon as they are there.
+//!
+//! ```text
+//! PartCutter       access units in, parts out
+//! PartedWindow     the newest segments and their parts; what must be waited for
+//! PartedPlaylist   what that lists
+//! ```
 
+mod fragmenter;
+mod pace;
+mod part_cutter;
+mod part_position;
+mod parted_playlist;
+mod parted_window;
 mod playlist;
 mod segmenter;
 mod window;
 
+pub use part_cutter::{Cut, Part, PartCutter};
+pub use part_position::{Awaited, BadQuery, PartPosition};
+pub use parted_playlist::{PartedEntry, PartedPlaylist};
+pub use parted_window::{Lookup, PartedWindow, Readiness};
 pub use playlist::{Entry, Links, Playlist};
 pub use segmenter::{Segment, Segmenter};
 pub use window::Window;

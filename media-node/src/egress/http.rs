@@ -1,8 +1,9 @@
 //! `/streams/…` and `/ws/…`: which form of which stream a URL asks for (ipchub contract, 7 to 9).
 
-use super::hls::{self, Hls};
+use super::hls::{self, Hls, PlaylistQuery};
+use super::live::{self, Live};
 use super::web_socket::{self, Conversation};
-use super::{Refusal, Viewing, http_flv};
+use super::{Refusal, Viewing, http_live};
 use crate::auth::Caller;
 use crate::listen::Connection;
 use axum::Router;
@@ -20,13 +21,19 @@ use weir_proto::media::StreamPath;
 pub struct Streams {
     pub viewing: Viewing,
     pub hls: Arc<Hls>,
-    /// Takes each WebSocket on which more is said than FLV.
+    /// Takes each WebSocket on which more is said than media.
     pub conversation: Conversation,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Parameters {
     token: Option<String>,
+    /// Present: low-latency HLS.
+    ll: Option<String>,
+    #[serde(rename = "_HLS_msn")]
+    msn: Option<String>,
+    #[serde(rename = "_HLS_part")]
+    part: Option<String>,
 }
 
 /// The media routes of an HTTP port.
@@ -44,7 +51,7 @@ async fn serve(
     request: Request,
 ) -> Response {
     let mut response = match *request.method() {
-        Method::GET | Method::HEAD => dispatch(&streams, connection, parameters.token, request).await,
+        Method::GET | Method::HEAD => dispatch(&streams, connection, &parameters, request).await,
         Method::OPTIONS => preflight(),
         _ => Refusal::NotFound.into_response(),
     };
@@ -66,9 +73,10 @@ fn preflight() -> Response {
 async fn dispatch(
     streams: &Streams,
     connection: Connection,
-    token: Option<String>,
+    parameters: &Parameters,
     request: Request,
 ) -> Response {
+    let token = parameters.token.as_deref();
     let raw = request.uri().path().trim_start_matches('/');
     let Some((prefix, rest)) = raw.split_once('/') else {
         return Refusal::NotFound.into_response();
@@ -77,7 +85,7 @@ async fn dispatch(
         .decode_utf8_lossy()
         .into_owned();
     if web_socket::is_upgrade(request.headers()) {
-        let caller = streams.viewing.auth.caller_by_token(token.as_deref()).await;
+        let caller = streams.viewing.auth.caller_by_token(token).await;
         return web_socket::open(streams, connection, caller, &rest, request).await;
     }
     if prefix == "ws" {
@@ -89,14 +97,27 @@ async fn dispatch(
     if extension == "xml" && stem.ends_with("crossdomain") {
         return crossdomain();
     }
-    let caller = streams.viewing.auth.caller_by_token(token.as_deref()).await;
+    let caller = streams.viewing.auth.caller_by_token(token).await;
+    let live = match extension {
+        "flv" => Some(Live::Flv),
+        "ts" if !live::is_segment(stem) => Some(Live::Ts),
+        _ => None,
+    };
+    if let Some(live) = live {
+        let (method, version) = (request.method().clone(), request.version());
+        return http_live::play(live, &streams.viewing, connection, &caller, stem, method, version).await;
+    }
     match extension {
-        "flv" => {
-            let (method, version) = (request.method().clone(), request.version());
-            http_flv::play(&streams.viewing, connection, &caller, stem, method, version).await
+        "m3u8" => {
+            let query = PlaylistQuery {
+                token,
+                low_latency: parameters.ll.is_some(),
+                msn: parameters.msn.as_deref(),
+                part: parameters.part.as_deref(),
+            };
+            hls::playlist(streams, &caller, stem, query).await
         }
-        "m3u8" => hls::playlist(streams, &caller, stem, token.as_deref()).await,
-        "ts" | "m4s" | "mp4" => hls::resource(streams, &caller, stem, extension).await,
+        "ts" | "m4s" | "mp4" => hls::resource(streams, &caller, stem, extension, token.is_some()).await,
         _ => Refusal::NotFound.into_response(),
     }
 }

@@ -6,7 +6,8 @@ pub mod form;
 mod gate;
 pub mod hls;
 pub mod http;
-mod http_flv;
+mod http_live;
+mod live;
 pub mod multicast;
 pub mod relay;
 pub mod relay_push;
@@ -14,7 +15,7 @@ pub mod rtmp;
 pub mod rtsp;
 mod viewing;
 pub mod web_socket;
-mod ws_flv;
+mod ws_live;
 pub mod wsp;
 
 pub use gate::Gate;

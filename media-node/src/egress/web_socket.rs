@@ -1,11 +1,12 @@
 //! The handshake of a WebSocket (RFC 6455 section 4), and what the socket is for (ipchub contract,
-//! section 7): its sub-protocol says, or for FLV its path.
+//! section 7): its sub-protocol says, or for FLV and transport streams its path.
 //!
 //! What is said on a socket with a sub-protocol is `listen`'s business, because it may turn out to be
 //! a publisher.
 
 use super::http::Streams;
-use super::{Refusal, ws_flv};
+use super::live::Live;
+use super::{Refusal, ws_live};
 use crate::auth::{Action, Caller};
 use crate::listen::{Connection, HttpIo};
 use crate::socket::Socket;
@@ -124,8 +125,19 @@ pub(super) async fn open(
     };
     // No other ending: a name may have dots.
     let stem = rest.strip_suffix(".flv");
-    if let (None, Some(stem)) = (handshake.sub_protocol, stem) {
-        return ws_flv::play(&streams.viewing, connection, &caller, stem, handshake, request).await;
+    let flv = stem.map(|stem| (Live::Flv, stem));
+    let live = flv.or_else(|| Some((Live::Ts, rest.strip_suffix(".ts")?)));
+    if let (None, Some((live, stem))) = (handshake.sub_protocol, live) {
+        return ws_live::play(
+            live,
+            &streams.viewing,
+            connection,
+            &caller,
+            stem,
+            handshake,
+            request,
+        )
+        .await;
     }
     let Some(path) = StreamPath::parse(stem.unwrap_or(rest)) else {
         return Refusal::NotFound.into_response();

@@ -80,7 +80,7 @@ struct Viewer {
 /// Who views, for those who list viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
-    /// `rtsp`, `rtsp-multicast`, `wsp`, `rtmp`, `http-flv`, `ws-flv`, `relay`.
+    /// `rtsp`, `rtsp-multicast`, `wsp`, `rtmp`, `http-flv`, `ws-flv`, `http-ts`, `ws-ts`, `relay`.
     pub protocol: &'static str,
     /// How it is connected, such as `tcp` or an address.
     pub detail: String,

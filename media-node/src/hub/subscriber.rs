@@ -57,7 +57,11 @@ impl Subscriber {
         }
     }
 
-    /// What is there already.
+    /// What is there already; none if it must be waited for.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.ready()
+    }
+
     fn ready(&mut self) -> Option<Event> {
         let inner = self.stream.lock();
         let (cache, mut next) = (inner.cache(), self.cursor.load(Ordering::Relaxed));

@@ -103,6 +103,7 @@ impl Directory {
             "rtsp-multicast" => format!("net = rtsp-multicast, {detail}"),
             "wsp" => "wsp".to_owned(),
             "ws-flv" => format!("net=websocket-flv,{detail}"),
+            "ws-ts" => format!("net=websocket-ts,{detail}"),
             _ => format!("net={protocol},{detail}"),
         };
         Some(Consumer {
@@ -123,7 +124,8 @@ impl Directory {
 fn kind_of(protocol: &str) -> Option<ConsumerKind> {
     match protocol {
         "rtsp" | "rtsp-multicast" | "wsp" => Some(ConsumerKind::Rtp),
-        "http-flv" | "ws-flv" | "rtmp" => Some(ConsumerKind::Flv),
+        // The documented API knows two kinds; this is the one for what has no packets of RTP.
+        "http-flv" | "ws-flv" | "rtmp" | "http-ts" | "ws-ts" => Some(ConsumerKind::Flv),
         // A relay's viewers are counted where they are.
         _ => None,
     }

@@ -11,7 +11,7 @@ use super::{limits, ordinal};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server, pool_router};
 use crate::auth::{AdminFiles, Auth};
 use crate::cluster::edge::{Edge, EdgeSettings};
-use crate::egress::hls::Hls;
+use crate::egress::hls::{Cutting, Hls};
 use crate::egress::http::{self, Streams};
 use crate::egress::{Viewing, relay_push};
 use crate::hub::Hub;
@@ -75,7 +75,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     tokio::spawn(async move { sweeper.sweep(sweep_end).await });
 
     let hub = Hub::new();
-    let segment = Duration::from_secs(pod.media.hls_segment.into());
+    let segment = pod.media.segment();
     let policy = pod::policy(world.clone(), pod.deny_sources.clone(), ending.clone());
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
@@ -152,7 +152,13 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     };
     let streams = Streams {
         viewing: viewing.clone(),
-        hls: Hls::new(hub.clone()),
+        hls: Hls::new(
+            hub.clone(),
+            Cutting {
+                segment,
+                part: pod.media.part(),
+            },
+        ),
         conversation: web_socket::conversation(rtsp.clone(), wsp),
     };
     let offered = Offered {

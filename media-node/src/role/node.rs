@@ -73,7 +73,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     let listening = Serving::start(ports, offered, &args.ports.limits());
     announce(&ready)?;
 
-    let segment = Duration::from_secs(args.media.hls_segment.into());
+    let segment = args.media.segment();
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
         policy: pod::policy(world.clone(), args.deny_sources.clone(), ending.clone()),

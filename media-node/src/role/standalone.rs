@@ -13,7 +13,7 @@ use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
 use crate::cluster::folder::Folder;
 use crate::cluster::resource::World;
 use crate::cluster::supervisor::{self, Supervisor};
-use crate::egress::hls::Hls;
+use crate::egress::hls::{Cutting, Hls};
 use crate::egress::http::Streams;
 use crate::egress::multicast::Multicast;
 use crate::egress::{Viewing, http};
@@ -80,7 +80,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let (world, folder) = Folder::open(manifests.clone())
         .await
         .with_context(|| format!("can't read the folder {}", manifests.display()))?;
-    let segment = Duration::from_secs(args.media.hls_segment.into());
+    let segment = args.media.segment();
     let (policy, policies) = watch::channel(Arc::new(policy_of(&world)));
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
@@ -151,7 +151,13 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     };
     let streams = Streams {
         viewing: viewing.clone(),
-        hls: Hls::new(hub.clone()),
+        hls: Hls::new(
+            hub.clone(),
+            Cutting {
+                segment,
+                part: args.media.part(),
+            },
+        ),
         conversation: web_socket::conversation(rtsp.clone(), wsp),
     };
     let offered = Offered {

@@ -93,7 +93,7 @@ impl Playlist {
 }
 
 /// As given, but for what could end the URI or the line.
-fn write_token(token: Option<&str>, out: &mut String) -> fmt::Result {
+pub(super) fn write_token(token: Option<&str>, out: &mut String) -> fmt::Result {
     let Some(token) = token else { return Ok(()) };
     out.push_str("?token=");
     for byte in token.bytes() {
@@ -107,7 +107,7 @@ fn write_token(token: Option<&str>, out: &mut String) -> fmt::Result {
 }
 
 /// Milliseconds since 1970, shown as ISO 8601 in UTC.
-struct DateTime(i64);
+pub(super) struct DateTime(pub(super) i64);
 
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,8 @@
 //! From access units to segments, cut where the owner's segment numbers say.
 
+use super::fragmenter::{Fragmenter, main_track};
 use super::{Form, Init};
-use crate::fmp4::{self, Run};
-use crate::media::{AccessUnit, CodecParameters, Timestamp, TrackKind, Tracks};
+use crate::media::{AccessUnit, Timestamp, Tracks};
 use crate::mpegts;
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
@@ -58,14 +58,8 @@ struct Current {
 
 #[derive(Debug)]
 enum Packager {
-    Ts {
-        muxer: mpegts::Muxer,
-        out: BytesMut,
-    },
-    Fmp4 {
-        init: Init,
-        samples: Vec<Vec<AccessUnit>>,
-    },
+    Ts { muxer: mpegts::Muxer, out: BytesMut },
+    Fmp4(Fragmenter),
 }
 
 impl Segmenter {
@@ -160,9 +154,7 @@ impl Segmenter {
             .last_dts
             .offset(ticks(current.step, current.last_dts.clock_rate()));
         self.last = Some((current.number, current.last_dts));
-        let (init, bytes) = self
-            .packager
-            .finish(current.number, &self.tracks, self.main_track, end);
+        let (init, bytes) = self.packager.finish(current.number, end);
         let Current {
             number,
             start,
@@ -180,10 +172,6 @@ impl Segmenter {
     }
 }
 
-fn main_track(tracks: &Tracks) -> u8 {
-    tracks.video().map_or(0, |(number, _)| number)
-}
-
 fn ticks(duration: Duration, clock_rate: u32) -> i64 {
     Timestamp::new(duration.as_micros() as i64, 1_000_000).rescale(clock_rate)
 }
@@ -195,35 +183,28 @@ impl Packager {
                 muxer: mpegts::Muxer::new(tracks),
                 out: BytesMut::new(),
             },
-            Form::Fmp4 => Self::Fmp4 {
-                init: Init::new(fmp4::init_segment(tracks)),
-                samples: vec![Vec::new(); tracks.len()],
-            },
+            Form::Fmp4 => Self::Fmp4(Fragmenter::new(tracks)),
         }
     }
 
     const fn form(&self) -> Form {
         match self {
             Self::Ts { .. } => Form::Ts,
-            Self::Fmp4 { .. } => Form::Fmp4,
+            Self::Fmp4(_) => Form::Fmp4,
         }
     }
 
     fn start(&mut self) {
         match self {
             Self::Ts { muxer, out } => muxer.start_segment(out),
-            Self::Fmp4 { .. } => {}
+            Self::Fmp4(_) => {}
         }
     }
 
     fn push(&mut self, au: &AccessUnit) {
         match self {
             Self::Ts { muxer, out } => muxer.access_unit(au, out),
-            Self::Fmp4 { samples, .. } => {
-                if let Some(samples) = samples.get_mut(usize::from(au.track)) {
-                    samples.push(au.clone());
-                }
-            }
+            Self::Fmp4(fragmenter) => fragmenter.push(au),
         }
     }
 
@@ -233,18 +214,12 @@ impl Packager {
                 muxer.end_segment(out);
                 out.clear();
             }
-            Self::Fmp4 { samples, .. } => samples.iter_mut().for_each(Vec::clear),
+            Self::Fmp4(fragmenter) => fragmenter.clear(),
         }
     }
 
     /// The bytes since the start; `end` is when the main track's next access unit is decoded.
-    fn finish(
-        &mut self,
-        number: u64,
-        tracks: &Tracks,
-        main_track: u8,
-        end: Timestamp,
-    ) -> (Option<Init>, Bytes) {
+    fn finish(&mut self, number: u64, end: Timestamp) -> (Option<Init>, Bytes) {
         match self {
             Self::Ts { muxer, out } => {
                 muxer.end_segment(out);
@@ -253,35 +228,9 @@ impl Packager {
                 out.clear();
                 (None, bytes)
             }
-            Self::Fmp4 { init, samples } => {
-                let runs: Vec<Run<'_>> = (0_u8..)
-                    .zip(samples.iter().zip(tracks))
-                    .filter_map(|(track, (samples, description))| {
-                        let last = samples.last()?;
-                        let end = match &description.codec {
-                            _ if track == main_track => end,
-                            CodecParameters::Aac(p) => {
-                                last.dts.offset(i64::from(p.samples_per_access_unit()))
-                            }
-                            // One byte a sample and channel.
-                            CodecParameters::G711(p) => last
-                                .dts
-                                .offset((last.data.len() / usize::from(p.channels.max(1))) as i64),
-                            CodecParameters::H264(_) | CodecParameters::H265(_) => end,
-                        };
-                        let mark_keyframes = description.kind() == TrackKind::Video;
-                        Some(Run {
-                            track,
-                            samples,
-                            end,
-                            mark_keyframes,
-                        })
-                    })
-                    .collect();
-                let mut out = BytesMut::new();
-                fmp4::write_fragment(number as u32, &runs, &mut out);
-                samples.iter_mut().for_each(Vec::clear);
-                (Some(init.clone()), out.freeze())
+            Self::Fmp4(fragmenter) => {
+                let init = fragmenter.init().clone();
+                (Some(init), fragmenter.finish(number as u32, end))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From access units to transport stream packets.
 
-use super::packet::{Marks, Pid, UnitWriter, write_section};
+use super::packet::{Marks, Pid, UnitWriter, write_clock, write_section};
 use super::pes::Header;
 use super::psi;
 use crate::media::codec::{aac::adts, nal};
@@ -28,6 +28,8 @@ const H265_AUD: &[u8] = &[0, 0, 0, 1, 0x46, 1, 0x50];
 /// Writes the first video and the first AAC track of a stream.
 #[derive(Debug)]
 pub struct Muxer {
+    /// Of the PMT, which grows when what it tells changes.
+    version: u8,
     pat_pid: Pid,
     pat: Vec<u8>,
     pmt_pid: Pid,
@@ -59,6 +61,10 @@ struct Audio {
 
 impl Muxer {
     pub fn new(tracks: &Tracks) -> Self {
+        Self::with_version(tracks, 0)
+    }
+
+    fn with_version(tracks: &Tracks, version: u8) -> Self {
         let numbered = || (0_u8..).zip(tracks);
         let video = numbered().find_map(|(track, found)| Video::new(track, &found.codec));
         let audio = numbered()
@@ -74,10 +80,11 @@ impl Muxer {
         let pcr = streams.first().map_or(Pid::new(0x1fff), |(_, pid)| *pid);
         let pmt_pid = Pid::new(PMT_PID);
         Self {
+            version,
             pat_pid: Pid::new(0),
             pat: psi::pat(pmt_pid),
             pmt_pid,
-            pmt: psi::pmt(pcr, &streams),
+            pmt: psi::pmt(version, pcr, &streams),
             video: video.map(|(video, _)| video),
             audio,
         }
@@ -86,6 +93,42 @@ impl Muxer {
     /// Whether any track of the stream has a place; without one, there is nothing to serve.
     pub const fn carries_any(&self) -> bool {
         self.video.is_some() || self.audio.is_some()
+    }
+
+    /// Goes on with new parameters. Counters go on too; the PMT is a new version. What waits is to be
+    /// written before, by [`Self::end_segment`].
+    pub fn set_tracks(&mut self, tracks: &Tracks) {
+        let mut next = Self::with_version(tracks, (self.version + 1) & 31);
+        next.pat_pid = self.pat_pid;
+        next.pmt_pid = self.pmt_pid;
+        if let (Some(next), Some(video)) = (&mut next.video, &self.video) {
+            next.pid = video.pid;
+        }
+        if let (Some(next), Some(audio)) = (&mut next.audio, &self.audio) {
+            next.pid = audio.pid;
+        }
+        *self = next;
+    }
+
+    /// The track whose packets carry the clock reference: video, or else audio.
+    pub fn clock_track(&self) -> Option<u8> {
+        let audio = || self.audio.as_ref().map(|audio| audio.track);
+        self.video.as_ref().map(|video| video.track).or_else(audio)
+    }
+
+    pub const fn has_video(&self) -> bool {
+        self.video.is_some()
+    }
+
+    /// A packet with nothing but the clock reference for a time of decoding; `jumps`: it does not go on
+    /// from the one before.
+    pub(super) fn clock(&self, dts_90k: i64, jumps: bool, out: &mut BytesMut) {
+        let pid = match (&self.video, &self.audio) {
+            (Some(video), _) => video.pid,
+            (None, Some(audio)) => audio.pid,
+            (None, None) => return,
+        };
+        write_clock(pid, wire_90k(dts_90k - DELAY_90K), jumps, out);
     }
 
     /// What a segment starts with: PAT and PMT.

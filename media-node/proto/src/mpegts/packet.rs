@@ -13,6 +13,7 @@ const HEADER_BYTES: usize = 4;
 const PAYLOAD_BYTES: usize = PACKET_BYTES - HEADER_BYTES;
 const SYNC_BYTE: u8 = 0x47;
 /// Flags of the adaptation field.
+const DISCONTINUITY: u8 = 0x80;
 const RANDOM_ACCESS: u8 = 0x40;
 const PCR: u8 = 0x10;
 
@@ -129,6 +130,18 @@ impl<'a> UnitWriter<'a> {
 fn pcr_field(pcr_90k: u64) -> [u8; 6] {
     let [_, _, bytes @ ..] = ((pcr_90k & 0x1_ffff_ffff) << 15 | 0x7e00).to_be_bytes();
     bytes
+}
+
+/// One packet with a clock reference and no payload, which the counter does not count (section
+/// 2.4.3.3). `jumps`: it does not go on from the one before.
+pub(super) fn write_clock(pid: Pid, pcr_90k: u64, jumps: bool, out: &mut BytesMut) {
+    let [high, low] = pid.number.to_be_bytes();
+    let last = pid.continuity.wrapping_sub(1) & 15;
+    out.put_slice(&[SYNC_BYTE, high, low, 0x20 | last]);
+    let discontinuity = if jumps { DISCONTINUITY } else { 0 };
+    out.put_slice(&[PAYLOAD_BYTES as u8 - 1, discontinuity | PCR]);
+    out.put_slice(&pcr_field(pcr_90k));
+    out.put_bytes(0xff, PAYLOAD_BYTES - 8);
 }
 
 /// One packet for a section that fits it, filled up with 0xff.

@@ -12,11 +12,11 @@ pub(super) fn pat(pmt: Pid) -> Vec<u8> {
     let mut body = BytesMut::new();
     body.put_u16(PROGRAM);
     body.put_u16(0xe000 | pmt.number());
-    section(0, 1, &body) // table_id, transport_stream_id
+    section(0, 1, 0, &body) // table_id, transport_stream_id
 }
 
-/// The program map section.
-pub(super) fn pmt(pcr: Pid, streams: &[(Codec, Pid)]) -> Vec<u8> {
+/// The program map section; `version` has 5 bits.
+pub(super) fn pmt(version: u8, pcr: Pid, streams: &[(Codec, Pid)]) -> Vec<u8> {
     let mut body = BytesMut::new();
     body.put_u16(0xe000 | pcr.number());
     body.put_u16(0xf000); // program_info_length
@@ -32,17 +32,17 @@ pub(super) fn pmt(pcr: Pid, streams: &[(Codec, Pid)]) -> Vec<u8> {
         body.put_u16(0xf000 | descriptors.len() as u16);
         body.put_slice(descriptors);
     }
-    section(2, PROGRAM, &body)
+    section(2, PROGRAM, version, &body)
 }
 
 /// A whole section: table header, body, CRC.
-fn section(table_id: u8, extension: u16, body: &[u8]) -> Vec<u8> {
+fn section(table_id: u8, extension: u16, version: u8, body: &[u8]) -> Vec<u8> {
     const HEAD_AND_CRC_BYTES: u16 = 5 + 4;
     let mut out = Vec::with_capacity(body.len() + 12);
     out.put_u8(table_id);
     out.put_u16(0xb000 | (body.len() as u16 + HEAD_AND_CRC_BYTES));
     out.put_u16(extension);
-    out.put_slice(&[0xc1, 0, 0]); // version 0, current; section 0 of 0
+    out.put_slice(&[0xc1 | (version & 31) << 1, 0, 0]); // version, current; section 0 of 0
     out.put_slice(body);
     out.put_u32(crc32(&out));
     out
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_section_with_its_crc_sums_to_zero() {
         let streams = [(Codec::H265, Pid::new(0x100)), (Codec::Aac, Pid::new(0x101))];
-        for section in [pat(Pid::new(0x1000)), pmt(Pid::new(0x100), &streams)] {
+        for section in [pat(Pid::new(0x1000)), pmt(31, Pid::new(0x100), &streams)] {
             assert_eq!(crc32(&section), 0);
             let length = u16::from_be_bytes([section[1], section[2]]) & 0xfff;
             assert_eq!(usize::from(length) + 3, section.len());

@@ -1,5 +1,6 @@
 use super::*;
 use crate::media::codec::nal;
+use crate::media::{CodecParameters, TrackKind};
 use crate::mpegts::PACKET_BYTES;
 use crate::testing::{self, Clip};
 

@@ -1,11 +1,12 @@
-//! WebSocket-FLV: FLV tags in binary messages (ipchub contract, sections 7 and 8).
+//! FLV (ipchub contract, sections 7 and 8) and transport streams in binary messages.
 
-use super::form::flv::{FlvForm, Framing};
+use super::form::Framing;
+use super::live::Live;
 use super::viewing::{Counted, viewer_span};
 use super::web_socket::{self, Handshake};
 use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
-use crate::hub::{Departure, Form, Seat, Stream, TcpSink, Visitor};
+use crate::hub::{Departure, Seat, Stream, TcpSink, Visitor};
 use crate::listen::Connection;
 use crate::socket::Socket;
 use axum::extract::Request;
@@ -21,6 +22,7 @@ use weir_proto::websocket::{Message, Reader};
 const MOST_INPUT: usize = 4 << 10;
 
 pub(super) async fn play(
+    live: Live,
     viewing: &Viewing,
     connection: Connection,
     caller: &Caller,
@@ -29,33 +31,32 @@ pub(super) async fn play(
     request: Request,
 ) -> Response {
     let stream = match http::admit(viewing, caller, stem).await {
-        Ok(stream) if FlvForm::carries_any(&stream.tracks()) => stream,
+        Ok(stream) if live.carries_any(&stream.tracks()) => stream,
         // The contract's clients expect the upgrade, then the close.
         Ok(_) | Err(Refusal::NotFound) => return web_socket::turn_away(handshake, request),
         Err(refusal) => return refusal.into_response(),
     };
     let peer = connection.peer;
-    let span = viewer_span(stream.path(), "ws-flv", Some(peer));
+    let span = viewer_span(stream.path(), live.ws_protocol(), Some(peer));
     web_socket::upgrade(handshake, request, async move |socket, input| {
-        view(stream, &socket, peer, input).instrument(span).await;
+        view(live, stream, &socket, peer, input).instrument(span).await;
     })
 }
 
-async fn view(stream: Arc<Stream>, socket: &Arc<Socket>, peer: SocketAddr, input: BytesMut) {
+async fn view(live: Live, stream: Arc<Stream>, socket: &Arc<Socket>, peer: SocketAddr, input: BytesMut) {
     let tracks = stream.tracks();
     let framing = Framing::WebSocket;
-    let form = || Box::new(FlvForm::new(&tracks, framing)) as Box<dyn Form>;
     let visitor = Visitor {
-        protocol: "ws-flv",
+        protocol: live.ws_protocol(),
         detail: peer.to_string(),
     };
     let seat = stream.watch(
-        framing.key(),
-        form,
+        live.key(framing),
+        || live.form(&tracks, framing),
         Box::new(TcpSink::new(socket.clone())),
         visitor,
     );
-    let _counted = Counted::new("ws-flv").seated(&seat);
+    let _counted = Counted::new(live.ws_protocol()).seated(&seat);
     let departure = tokio::select! {
         departure = seat.run() => departure,
         departure = listen(socket, input, &seat) => departure,

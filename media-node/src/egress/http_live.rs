@@ -1,17 +1,19 @@
-//! HTTP-FLV: an endless response of FLV tags (ipchub contract, section 8).
+//! HTTP-FLV and HTTP-TS: one response without an end (ipchub contract, section 8, for FLV).
 
 use super::direct_body::DirectBody;
-use super::form::flv::{FlvForm, Framing};
+use super::form::Framing;
+use super::live::Live;
 use super::viewing::{Counted, viewer_span};
 use super::{Refusal, Viewing, http};
 use crate::auth::Caller;
-use crate::hub::{Form, TcpSink, Visitor};
+use crate::hub::{TcpSink, Visitor};
 use crate::listen::Connection;
 use ::http::{Method, Version, header};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 
 pub(super) async fn play(
+    live: Live,
     viewing: &Viewing,
     connection: Connection,
     caller: &Caller,
@@ -23,11 +25,11 @@ pub(super) async fn play(
         Ok(stream) => stream,
         Err(refusal) => return refusal.into_response(),
     };
-    if !FlvForm::carries_any(&stream.tracks()) {
+    if !live.carries_any(&stream.tracks()) {
         return Refusal::NotFound.into_response();
     }
     let headers = [
-        (header::CONTENT_TYPE, "video/x-flv"),
+        (header::CONTENT_TYPE, live.content_type()),
         (header::CACHE_CONTROL, "no-cache"),
     ];
     if method == Method::HEAD {
@@ -38,24 +40,21 @@ pub(super) async fn play(
     } else {
         Framing::Bare
     };
-    let span = viewer_span(stream.path(), "http-flv", Some(connection.peer));
+    let protocol = live.http_protocol();
+    let span = viewer_span(stream.path(), protocol, Some(connection.peer));
     let visitor = Visitor {
-        protocol: "http-flv",
+        protocol,
         detail: connection.peer.to_string(),
     };
     let sink = TcpSink::new(connection.socket.clone());
-    let body = DirectBody::new(
-        connection,
-        span.in_scope(|| Counted::new("http-flv")),
-        move || {
-            let tracks = stream.tracks();
-            stream.watch(
-                framing.key(),
-                || Box::new(FlvForm::new(&tracks, framing)) as Box<dyn Form>,
-                Box::new(sink),
-                visitor,
-            )
-        },
-    );
+    let body = DirectBody::new(connection, span.in_scope(|| Counted::new(protocol)), move || {
+        let tracks = stream.tracks();
+        stream.watch(
+            live.key(framing),
+            || live.form(&tracks, framing),
+            Box::new(sink),
+            visitor,
+        )
+    });
     (headers, Body::new(body)).into_response()
 }

@@ -1,0 +1,299 @@
+use super::*;
+
+const SEGMENT: Duration = Duration::from_secs(2);
+const PART: Duration = Duration::from_millis(200);
+
+fn opened(number: u64, discontinuity: bool) -> Cut {
+    Cut::Opened {
+        number,
+        start: Timestamp::from_millis(2000 * number as i64),
+        discontinuity,
+        init: Init::new(Bytes::copy_from_slice(&(number / 4).to_be_bytes())),
+    }
+}
+
+fn part_of(number: u64, index: u32, ms: u64) -> Cut {
+    let part = Part {
+        duration: Duration::from_millis(ms),
+        independent: index == 0,
+        regular: true,
+        bytes: Bytes::from(format!("{number}.{index} ")),
+    };
+    Cut::Part { number, index, part }
+}
+
+fn window() -> PartedWindow {
+    PartedWindow::new(3, 2, SEGMENT, PART)
+}
+
+/// Takes a segment of so many parts.
+fn take(window: &mut PartedWindow, number: u64, parts: u32, closed: bool) {
+    window.take(opened(number, false));
+    for index in 0..parts {
+        window.take(part_of(number, index, 200));
+    }
+    if closed {
+        window.take(Cut::Closed { number });
+    }
+}
+
+type Shown = (u64, bool, usize);
+
+/// Number, whether it is whole, and how many parts are listed, of each segment; and the hint.
+fn shown(window: &PartedWindow) -> (Vec<Shown>, (u64, u32)) {
+    let playlist = window.playlist().expect("a playlist");
+    let entries = playlist.segments.iter().filter(|s| !s.gap);
+    (
+        entries
+            .map(|s| (s.number, s.duration.is_some(), s.parts.len()))
+            .collect(),
+        (playlist.hint.number, playlist.hint.index),
+    )
+}
+
+fn at(number: u64, index: u32) -> PartPosition {
+    PartPosition { number, index }
+}
+
+fn here(text: &str) -> Lookup {
+    Lookup::Here(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+#[test]
+fn parts_are_listed_as_they_come() {
+    let mut window = window();
+    assert_eq!(window.playlist(), None);
+    window.take(opened(10, false));
+    assert_eq!(window.playlist(), None, "nothing can be fetched yet");
+    window.take(part_of(10, 0, 200));
+    assert_eq!(shown(&window), (vec![(10, false, 1)], (10, 1)));
+    window.take(part_of(10, 1, 200));
+    window.take(Cut::Closed { number: 10 });
+    assert_eq!(shown(&window), (vec![(10, true, 2)], (11, 0)));
+    window.take(opened(11, false));
+    assert_eq!(shown(&window), (vec![(10, true, 2)], (11, 0)));
+    window.take(part_of(11, 0, 200));
+    assert_eq!(shown(&window), (vec![(10, true, 2), (11, false, 1)], (11, 1)));
+}
+
+#[test]
+fn a_segment_that_is_not_whole_does_not_stand_alone() {
+    let mut window = window();
+    let gaps = |window: &PartedWindow| -> Vec<(u64, bool, Option<Duration>)> {
+        let segments = window.playlist().unwrap().segments;
+        segments.iter().map(|s| (s.number, s.gap, s.duration)).collect()
+    };
+    take(&mut window, 10, 2, false);
+    assert_eq!(gaps(&window), [(9, true, Some(SEGMENT)), (10, false, None)]);
+    window.take(Cut::Closed { number: 10 });
+    let whole = (10, false, Some(2 * PART));
+    assert_eq!(gaps(&window), [whole]);
+    take(&mut window, 11, 1, false);
+    assert_eq!(gaps(&window), [whole, (11, false, None)]);
+}
+
+#[test]
+fn old_segments_lose_their_parts_then_their_place_and_then_are_gone() {
+    let mut window = window();
+    for number in 10..20 {
+        take(&mut window, number, 10, true);
+    }
+    take(&mut window, 20, 3, false);
+    let (segments, hint) = shown(&window);
+    assert_eq!(
+        segments,
+        [(17, true, 10), (18, true, 10), (19, true, 10), (20, false, 3)]
+    );
+    assert_eq!(hint, (20, 3));
+    assert_eq!(window.part(at(15, 9)), here("15.9 "));
+    assert_eq!(window.part(at(14, 0)), Lookup::Absent);
+    // With shorter target durations, parts don't reach as far back.
+    let mut short = PartedWindow::new(8, 0, Duration::from_secs(1), PART);
+    for number in 10..20 {
+        take(&mut short, number, 5, true);
+    }
+    let listed: Vec<_> = shown(&short).0.iter().map(|(_, _, parts)| *parts).collect();
+    assert_eq!(listed, [0, 0, 0, 0, 0, 5, 5, 5]);
+}
+
+#[test]
+fn what_can_be_fetched() {
+    let mut window = window();
+    assert_eq!(window.part(at(10, 0)), Lookup::Coming, "nothing is known yet");
+    take(&mut window, 10, 3, true);
+    take(&mut window, 11, 2, false);
+    assert_eq!(window.part(at(10, 2)), here("10.2 "));
+    assert_eq!(window.segment(10), here("10.0 10.1 10.2 "));
+    assert_eq!(window.part(at(10, 3)), Lookup::Absent);
+    assert_eq!(window.part(at(11, 1)), here("11.1 "));
+    for (number, index) in [(11, 2), (11, 3), (12, 0), (12, 1)] {
+        assert_eq!(window.part(at(number, index)), Lookup::Coming, "{number}.{index}");
+    }
+    for (number, index) in [(11, 4), (12, 2), (13, 0), (9, 0)] {
+        assert_eq!(window.part(at(number, index)), Lookup::Absent, "{number}.{index}");
+    }
+    assert_eq!(window.segment(11), Lookup::Coming);
+    assert_eq!(window.segment(12), Lookup::Coming);
+    assert_eq!(window.segment(13), Lookup::Absent);
+    assert!(
+        window
+            .init(Init::new(Bytes::copy_from_slice(&2_u64.to_be_bytes())).version)
+            .is_some()
+    );
+    assert!(window.init(Init::new(Bytes::new()).version).is_none());
+}
+
+#[test]
+fn what_must_be_waited_for() {
+    let mut window = window();
+    let ask = |window: &PartedWindow, number, index| window.readiness(Awaited { number, index });
+    assert_eq!(ask(&window, 99, Some(7)), Readiness::Wait, "nothing is known yet");
+    take(&mut window, 10, 3, true);
+    take(&mut window, 11, 2, false);
+    for (number, index) in [
+        (0, None),
+        (9, Some(5)),
+        (10, None),
+        (10, Some(2)),
+        // Behind the last part of a segment lies the next.
+        (10, Some(3)),
+        (10, Some(50)),
+        (11, Some(1)),
+    ] {
+        assert_eq!(
+            ask(&window, number, index),
+            Readiness::Ready,
+            "{number} {index:?}"
+        );
+    }
+    for (number, index) in [
+        (11, None),
+        (11, Some(2)),
+        (11, Some(16)),
+        (12, None),
+        (12, Some(0)),
+    ] {
+        assert_eq!(ask(&window, number, index), Readiness::Wait, "{number} {index:?}");
+    }
+    for (number, index) in [
+        (13, None),
+        (13, Some(0)),
+        (u64::MAX, None),
+        (11, Some(17)),
+        (11, Some(u32::MAX)),
+    ] {
+        assert_eq!(
+            ask(&window, number, index),
+            Readiness::TooFarAhead,
+            "{number} {index:?}"
+        );
+    }
+    window.take(Cut::Closed { number: 11 });
+    assert_eq!(ask(&window, 11, None), Readiness::Ready);
+    assert_eq!(ask(&window, 11, Some(2)), Readiness::Wait);
+    assert_eq!(ask(&window, 13, Some(0)), Readiness::Wait);
+}
+
+#[test]
+fn a_segment_that_comes_again_goes_on() {
+    let mut window = window();
+    take(&mut window, 10, 3, true);
+    take(&mut window, 11, 2, false);
+    // The relay breaks, and begins anew at the segment's start.
+    window.take(opened(11, true));
+    for index in 0..4 {
+        window.take(part_of(11, index, 200));
+    }
+    window.take(Cut::Closed { number: 11 });
+    assert_eq!(shown(&window).0, [(10, true, 3), (11, true, 4)]);
+    assert!(
+        !window.playlist().unwrap().segments[1].discontinuity,
+        "nothing is missing"
+    );
+    // One that is whole stays as it is.
+    take(&mut window, 10, 1, true);
+    take(&mut window, 11, 5, true);
+    assert_eq!(shown(&window).0, [(10, true, 3), (11, true, 4)]);
+}
+
+#[test]
+fn a_segment_that_was_cut_off_goes() {
+    let mut window = window();
+    take(&mut window, 10, 3, true);
+    window.take(opened(11, true));
+    window.take(part_of(11, 0, 200));
+    window.take(opened(12, true));
+    window.take(part_of(12, 0, 200));
+    assert_eq!(shown(&window).0, [(12, false, 1)]);
+    assert_eq!(window.playlist().unwrap().discontinuity_sequence, 1);
+    assert_eq!(window.part(at(11, 0)), Lookup::Absent);
+    assert_eq!(
+        window.readiness(Awaited {
+            number: 11,
+            index: Some(1)
+        }),
+        Readiness::Ready
+    );
+    // Numbers that go back start the window anew.
+    window.take(opened(5, true));
+    window.take(part_of(5, 0, 200));
+    assert_eq!(shown(&window).0, [(5, false, 1)]);
+}
+
+#[test]
+fn the_part_target_follows_the_parts() {
+    let target = |window: &PartedWindow| window.playlist().unwrap().part_target.as_millis();
+    let mut window = window();
+    let mut segment = |number, parts: &[u64]| {
+        window.take(opened(number, false));
+        let mut targets = Vec::new();
+        for (index, ms) in (0..).zip(parts) {
+            window.take(part_of(number, index, *ms));
+            targets.push(target(&window));
+        }
+        window.take(Cut::Closed { number });
+        targets.push(target(&window));
+        targets
+    };
+    assert_eq!(segment(1, &[167, 167, 30]), [200, 170, 170, 170]);
+    assert_eq!(segment(2, &[200, 200, 204, 200]), [170, 200, 200, 210, 210]);
+    assert_eq!(segment(3, &[200, 200, 20]), [210, 210, 210, 210]);
+    // 85 % of 210 are 178.5.
+    assert_eq!(segment(4, &[160, 170, 160]), [210, 210, 210, 170]);
+    // What is not regular counts for nothing, and neither does a short last part.
+    let mut pause = part_of(5, 0, 3000);
+    if let Cut::Part { part, .. } = &mut pause {
+        part.regular = false;
+    }
+    window.take(opened(5, false));
+    window.take(pause);
+    window.take(part_of(5, 1, 100));
+    window.take(Cut::Closed { number: 5 });
+    assert_eq!(target(&window), 170);
+}
+
+#[test]
+fn the_target_duration_grows_with_the_segments() {
+    let mut window = window();
+    take(&mut window, 1, 10, true);
+    assert_eq!(window.playlist().unwrap().target_seconds, 2);
+    take(&mut window, 2, 24, true);
+    assert_eq!(window.target(), Duration::from_secs(5));
+    take(&mut window, 3, 10, true);
+    assert_eq!(window.target(), Duration::from_secs(5));
+}
+
+#[test]
+fn times_are_given_once() {
+    let mut window = window();
+    take(&mut window, 10, 2, true);
+    take(&mut window, 11, 2, false);
+    window.settle(|_| None);
+    window.settle(|at| Some(at.as_millis() + 5));
+    take(&mut window, 11, 2, true);
+    take(&mut window, 12, 1, false);
+    window.settle(|at| Some(at.as_millis() + 7));
+    let playlist = window.playlist().unwrap();
+    let times: Vec<_> = playlist.segments.iter().map(|s| s.program_date_time_ms).collect();
+    assert_eq!(times, [Some(20_005), Some(22_005), Some(24_007)]);
+}
