@@ -12,3 +12,4 @@ pub mod peer;
 pub mod role;
 pub mod store;
 pub mod telemetry;
+pub mod udp;

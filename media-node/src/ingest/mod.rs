@@ -16,6 +16,7 @@ mod rtmp_pull;
 mod rtmp_url;
 pub mod rtsp_publish;
 mod rtsp_pull;
+pub mod rtsp_udp;
 mod unreadable;
 
 pub use flv::Error as FlvError;
