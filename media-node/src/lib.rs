@@ -4,6 +4,7 @@ pub mod api;
 pub mod args;
 pub mod auth;
 pub mod cluster;
+pub mod dial;
 pub mod egress;
 pub mod hub;
 pub mod ingest;

@@ -242,7 +242,10 @@ fn route_secrets(objects: &Objects) -> BTreeSet<String> {
 fn forward_secrets(objects: &Objects) -> BTreeSet<String> {
     let of_cameras = objects.cameras.iter().flat_map(|c| &c.spec.forward);
     let of_routes = objects.routes.iter().flat_map(|r| &r.spec.forward);
-    of_others(objects, of_cameras.chain(of_routes).filter_map(|f| f.secret_name.as_ref()))
+    of_others(
+        objects,
+        of_cameras.chain(of_routes).filter_map(|f| f.secret_name.as_ref()),
+    )
 }
 
 fn of_others<'a>(objects: &Objects, named: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
