@@ -325,6 +325,7 @@ impl Attempt<'_> {
             return Err(Failure::new(Reason::Loop, message));
         }
         // A server that is gone without a word is noticed though nothing of ours is in its way.
+        #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(CONNECT_PATIENCE));
         Ok(socket)
     }
