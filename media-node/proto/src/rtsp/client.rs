@@ -271,10 +271,11 @@ impl Session {
                 if self.config.credentials.is_none() {
                     return Err(Error::NoCredentials);
                 }
-                let challenge = challenge.ok_or(Error::UnknownChallenge)?;
-                if authorized && !challenge.is_stale() {
+                // gortsplib asks no second time after a wrong answer.
+                if authorized && !challenge.as_ref().is_some_and(Challenge::is_stale) {
                     return Err(Error::WrongCredentials);
                 }
+                let challenge = challenge.ok_or(Error::UnknownChallenge)?;
                 self.challenge = Some(challenge);
                 self.answers = 0;
                 self.ask(now, out);

@@ -281,6 +281,24 @@ fn what_servers_get_wrong_ends_the_session() {
 }
 
 #[test]
+fn a_wrong_answer_needs_no_second_question() {
+    let mut out = BytesMut::new();
+    let config = config("rtsp://h/a", Some("wrong"));
+    let mut client = Session::begin(config, "v=0".to_owned(), 1, secs(0), &mut out);
+    let mut answer = |text: &str| {
+        let mut input = BytesMut::from(text);
+        let message = Parser::new().parse(&mut input).expect("RTSP").expect("whole");
+        client.handle_message(secs(0), &message, &mut out)
+    };
+    let asked = "RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm=a, nonce=b\r\n\r\n";
+    assert_eq!(answer(asked), Ok(None));
+    let old = "RTSP/1.0 401 Unauthorized\r\nCSeq: 2\r\nWWW-Authenticate: Digest realm=a, nonce=c, stale=true\r\n\r\n";
+    assert_eq!(answer(old), Ok(None));
+    let wrong = "RTSP/1.0 401 Unauthorized\r\nCSeq: 3\r\n\r\n";
+    assert_eq!(answer(wrong), Err(Error::WrongCredentials));
+}
+
+#[test]
 fn servers_may_ask_and_end_it() {
     let setup = "RTSP/1.0 200 OK\r\nCSEQ";
     let recording = [ANNOUNCED, setup, setup, setup];
