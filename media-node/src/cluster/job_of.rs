@@ -262,7 +262,7 @@ pub(super) fn forward(
 }
 
 fn stream_key(data: &SecretData, secret: &str) -> Result<String, Refusal> {
-    let bytes = data.get("streamKey").map(|key| key.reveal());
+    let bytes = data.get("streamKey").map(Redacted::reveal);
     let key = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
     // A line break at the end comes from `echo`.
     let key = key

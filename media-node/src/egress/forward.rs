@@ -235,17 +235,12 @@ impl Run {
         let shown = self.forward.target.shown();
         let mut backoff = Backoff::new();
         while !stop.is_cancelled() {
-            let running = self.hub.stream(&self.forward.path);
-            let stream = match running {
-                Some(stream) => stream,
-                None => {
-                    self.reporter.state.send_replace(State::NoStream);
-                    let arrival = self.hub.arrival(&self.forward.path);
-                    let Some(stream) = stop.run_until_cancelled(arrival).await else {
-                        break;
-                    };
-                    stream
-                }
+            if self.hub.stream(&self.forward.path).is_none() {
+                self.reporter.state.send_replace(State::NoStream);
+            }
+            let arrival = self.hub.arrival(&self.forward.path);
+            let Some(stream) = stop.run_until_cancelled(arrival).await else {
+                break;
             };
             if !matches!(*self.reporter.state.borrow(), State::Failed { .. }) {
                 self.reporter.state.send_replace(State::Connecting);

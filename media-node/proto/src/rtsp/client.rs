@@ -100,7 +100,7 @@ pub struct Session {
     tracks: u8,
     /// By track: those of RTP and RTCP.
     channels: Vec<(u8, u8)>,
-    session_id: Option<String>,
+    id: Option<String>,
     keepalive: Duration,
     challenge: Option<Challenge>,
     /// Answers to the challenge so far.
@@ -121,7 +121,7 @@ impl Session {
             description,
             tracks,
             channels: Vec::new(),
-            session_id: None,
+            id: None,
             keepalive: KEEPALIVE.1,
             challenge: None,
             answers: 0,
@@ -183,8 +183,9 @@ impl Session {
 
     /// Says good-bye, before the driver ends the connection.
     pub fn finish(&mut self, now: Duration, out: &mut BytesMut) {
-        if self.session_id.is_some() && self.state != State::Ended {
-            self.send("TEARDOWN", self.config.url.clone(), &[], "", now, out);
+        if self.id.is_some() && self.state != State::Ended {
+            let url = self.config.url.clone();
+            self.send("TEARDOWN", &url, &[], "", now, out);
         }
         self.state = State::Ended;
     }
@@ -196,18 +197,18 @@ impl Session {
             State::ExpectAnnounced => {
                 let description = self.description.clone();
                 let headers = [("Content-Type", "application/sdp")];
-                self.send("ANNOUNCE", url, &headers, &description, now, out);
+                self.send("ANNOUNCE", &url, &headers, &description, now, out);
             }
             State::ExpectSetUp(track) => {
                 let (rtp, rtcp) = asked_channels(track);
                 let transport = format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};mode=record");
                 let url = format!("{}/{}", url.trim_end_matches('/'), sdp::control(track));
-                self.send("SETUP", url, &[("Transport", &transport)], "", now, out);
+                self.send("SETUP", &url, &[("Transport", &transport)], "", now, out);
             }
             State::ExpectRecording => {
-                self.send("RECORD", url, &[("Range", "npt=0.000-")], "", now, out);
+                self.send("RECORD", &url, &[("Range", "npt=0.000-")], "", now, out);
             }
-            State::Recording => self.send("OPTIONS", url, &[], "", now, out),
+            State::Recording => self.send("OPTIONS", &url, &[], "", now, out),
             State::Ended => {}
         }
     }
@@ -215,7 +216,7 @@ impl Session {
     fn send(
         &mut self,
         method: &'static str,
-        url: String,
+        url: &str,
         more: &[(&str, &str)],
         body: &str,
         now: Duration,
@@ -227,7 +228,7 @@ impl Session {
             (Some(challenge), Some((username, password))) => {
                 self.answers += 1;
                 let nonce = &self.config.client_nonce;
-                Some(challenge.answer(username, password, (method, &url), self.answers, nonce))
+                Some(challenge.answer(username, password, (method, url), self.answers, nonce))
             }
             _ => None,
         };
@@ -236,9 +237,9 @@ impl Session {
             ("User-Agent", &self.config.user_agent),
         ];
         headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
-        headers.extend(self.session_id.as_deref().map(|id| ("Session", id)));
+        headers.extend(self.id.as_deref().map(|id| ("Session", id)));
         headers.extend_from_slice(more);
-        write_request(out, method, &url, &headers, body.as_bytes());
+        write_request(out, method, url, &headers, body.as_bytes());
         self.pending = Some((method, now, authorization.is_some()));
     }
 
@@ -322,10 +323,10 @@ impl Session {
     fn take_session(&mut self, header: &str) -> Result<(), Error> {
         let (id, parameters) = header.split_once(';').unwrap_or((header, ""));
         let id = id.trim();
-        if id.is_empty() || self.session_id.as_deref().is_some_and(|known| known != id) {
+        if id.is_empty() || self.id.as_deref().is_some_and(|known| known != id) {
             return Err(Error::Protocol("the session has another name than before"));
         }
-        self.session_id = Some(id.to_owned());
+        self.id = Some(id.to_owned());
         let timeout = parameters
             .split(';')
             .filter_map(|parameter| parameter.split_once('='))

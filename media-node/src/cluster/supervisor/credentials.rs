@@ -28,10 +28,16 @@ pub(super) type SecretName = (String, String);
 /// The outcome of reading one.
 pub(super) type Answer = (SecretName, Result<Option<SecretData>, WriteError>);
 
+/// What was read.
+enum Known {
+    Data(SecretData),
+    /// There is none of that name.
+    Absent,
+}
+
 #[derive(Default)]
 struct Slot {
-    /// What is known: its data, or that there is none of that name.
-    value: Option<Option<SecretData>>,
+    value: Option<Known>,
     read_at: Option<Instant>,
     reading: bool,
     trouble: Option<String>,
@@ -85,11 +91,11 @@ impl SecretCache {
         }
         let slot = self.slots.entry(name.clone()).or_default();
         let found = match &slot.value {
-            Some(Some(data)) => match read(data, &name.1) {
+            Some(Known::Data(data)) => match read(data, &name.1) {
                 Ok(value) => return Found::Ready(value),
                 Err(refusal) => Found::Refused(refusal),
             },
-            Some(None) => {
+            Some(Known::Absent) => {
                 let message = format!("the Secret {} does not exist: make it, with {keys}", name.1);
                 Found::Refused(Refusal::new(reason::SECRET_NOT_FOUND, message))
             }
@@ -136,7 +142,7 @@ impl SecretCache {
         match outcome {
             Ok(data) => {
                 slot.trouble = None;
-                slot.value = Some(data);
+                slot.value = Some(data.map_or(Known::Absent, Known::Data));
             }
             // What was known goes on to count.
             Err(error) => {

@@ -171,7 +171,7 @@ mod tests {
                 panic!("{answer}");
             };
             assert_eq!(digest.username, "us\"er");
-            let realm = if asked.contains("z") { "z" } else { "a \"b\"" };
+            let realm = if asked.contains('z') { "z" } else { "a \"b\"" };
             let expected = digest.expected_response(realm, &digest.nonce, "GET", "/dir/index.html", "pa:ss");
             assert_eq!(digest.response, expected);
         }
