@@ -16,7 +16,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
     condition::{self, Condition},
-    field::{self, Duration, SecretRef, StreamPath},
+    field::{self, Duration, Forward, SecretRef, StreamPath},
     rule::rules,
 };
 
@@ -80,7 +80,7 @@ pub struct CameraSpec {
     /// Whether the camera runs. When it does not, nothing is dialled, taken or recorded.
     #[serde(default = "field::yes")]
     pub enabled: bool,
-    /// When the source is dialled: `Always`, or `OnDemand` for the first viewer.
+    /// When the source is dialled: `Always`, or `OnDemand` for the first viewer. With a `forward` it is always.
     #[serde(default)]
     pub connect: Connect,
     /// How long a stream on demand goes on without a viewer.
@@ -94,6 +94,11 @@ pub struct CameraSpec {
     /// Secret with the keys `username` and `password`, or `userinfo` as it would stand in a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<SecretRef>,
+    /// Servers that the stream is pushed to while it runs. A camera with any is dialled at once, also with `connect:
+    /// OnDemand`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "field::forwards")]
+    pub forward: Vec<Forward>,
     /// Pins the camera to this node of the pool; without it, the operator places it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "field::node_name")]
@@ -126,6 +131,7 @@ impl CameraSpec {
             audio: true,
             source,
             credentials: None,
+            forward: Vec::new(),
             node: None,
             node_selector: BTreeMap::new(),
         }
@@ -189,7 +195,7 @@ pub struct CameraStatus {
     /// The `metadata.generation` that the node acts on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`, `Placed`, `Connected`, `Recording`, `Uploaded`.
+    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`, `Placed`, `Connected`, `Forwarding`, `Recording`, `Uploaded`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -250,6 +256,12 @@ pub struct ChannelStatus {
 }
 
 impl Camera {
+    /// Whether the source is dialled for viewers alone.
+    pub fn is_on_demand(&self) -> bool {
+        // Who forwards a stream wants it at the other server whether anybody watches here or not.
+        self.spec.connect == Connect::OnDemand && self.spec.forward.is_empty()
+    }
+
     /// The stream's path as it is written in URLs: `spec.path`, or the object's name.
     pub fn path(&self) -> Cow<'_, str> {
         match &self.spec.path {

@@ -19,6 +19,8 @@ pub mod kind {
     pub const PLACED: &str = "Placed";
     /// Media arrives from the source.
     pub const CONNECTED: &str = "Connected";
+    /// The stream arrives at all servers that `spec.forward` names.
+    pub const FORWARDING: &str = "Forwarding";
     /// Media is being recorded.
     pub const RECORDING: &str = "Recording";
     /// Everything recorded so far is in the object store.
@@ -99,6 +101,20 @@ pub mod reason {
     pub const CLOSED_BY_SOURCE: &str = "ClosedBySource";
     /// Connected: the pool's source policy denies the address that the name resolves to.
     pub const ADDRESS_DENIED: &str = "AddressDenied";
+
+    // Forwarding; besides it has those of Connected, said of the server that the stream is pushed to
+    /// Forwarding: all servers take the stream.
+    pub const FORWARDING: &str = "Forwarding";
+    /// Forwarding: there is no stream to push; `Connected` says why.
+    pub const NO_STREAM: &str = "NoStream";
+    /// Forwarding: the server does not take the stream: somebody publishes there already, or it knows no such path.
+    pub const REFUSED: &str = "Refused";
+    /// Forwarding: the server is this one, and the path the stream's own.
+    pub const LOOP: &str = "Loop";
+    /// Forwarding: the server takes less than is sent, or nothing.
+    pub const TOO_SLOW: &str = "TooSlow";
+    /// Forwarding: the server ended the session.
+    pub const CLOSED_BY_TARGET: &str = "ClosedByTarget";
 
     // Recording, Uploaded
     /// Recording: a schedule is active and media is stored.

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod duration;
+mod forward;
 mod path;
 mod quantity;
 mod selector;
@@ -9,6 +10,8 @@ pub mod url;
 
 pub use calendar::{Date, Day, TimeOfDay, TimeZone};
 pub use duration::Duration;
+pub(crate) use forward::list as forwards;
+pub use forward::{Forward, MOST_FORWARDS};
 pub use path::{RoutePattern, StreamPath, canonical_path};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Operator, Requirement};

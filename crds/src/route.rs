@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::{self, Condition},
-    field::{RoutePattern, SecretRef, url},
+    field::{self, Forward, RoutePattern, SecretRef, url},
 };
 
 /// What the user wants of a route.
@@ -52,6 +52,11 @@ pub struct RouteSpec {
     /// Secret with the keys `username` and `password`, or `userinfo` as it would stand in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<SecretRef>,
+    /// Servers that the route's streams are pushed to while they run; of a directory, with the rest of the path put behind
+    /// the URL. A stream that is pushed is kept as with `keepAlive`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "field::forwards")]
+    pub forward: Vec<Forward>,
 }
 
 /// What is true of a route.
@@ -65,7 +70,7 @@ pub struct RouteStatus {
     /// The `metadata.generation` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`.
+    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`, `Forwarding`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -110,8 +110,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// When none comes.
     pub async fn ask(&mut self, method: &str, url: &str, headers: &[&str]) -> Result<Response> {
+        self.ask_with(method, url, headers, "").await
+    }
+
+    /// The same for a request with a body.
+    ///
+    /// # Errors
+    /// When no response comes.
+    pub async fn ask_with(
+        &mut self,
+        method: &str,
+        url: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Result<Response> {
         self.sequence += 1;
-        let request = request(method, url, self.sequence, headers, "");
+        let request = request(method, url, self.sequence, headers, body);
         self.socket.write_all(request.as_bytes()).await?;
         let response = timeout(secs(20), self.response())
             .await

@@ -1,4 +1,4 @@
-//! RTCP (RFC 3550 section 6): sender reports for what we send, and what peers report.
+//! RTCP (RFC 3550 section 6): reports for what we send and receive, and what peers report.
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -61,18 +61,40 @@ impl SenderReport {
         out.put_u32(self.rtp_timestamp);
         out.put_u32(self.packets);
         out.put_u32(self.payload_bytes);
-
-        let cname = &cname.as_bytes()[..cname.floor_char_boundary(255)];
-        // SSRC, item header, text, and at least one zero that ends the list.
-        let words = (4 + 2 + cname.len()) / 4 + 1;
-        let start = out.len();
-        out.put_slice(&[(2 << 6) | 1, SOURCE_DESCRIPTION]);
-        out.put_u16(words as u16);
-        out.put_u32(self.ssrc);
-        out.put_slice(&[CNAME, cname.len() as u8]);
-        out.put_slice(cname);
-        out.resize(start + 4 + 4 * words, 0);
+        write_description(self.ssrc, cname, out);
     }
+}
+
+/// Appends a source description with the canonical name, which is cut at 255 bytes.
+fn write_description(ssrc: u32, cname: &str, out: &mut BytesMut) {
+    let cname = &cname.as_bytes()[..cname.floor_char_boundary(255)];
+    // SSRC, item header, text, and at least one zero that ends the list.
+    let words = (4 + 2 + cname.len()) / 4 + 1;
+    let start = out.len();
+    out.put_slice(&[(2 << 6) | 1, SOURCE_DESCRIPTION]);
+    out.put_u16(words as u16);
+    out.put_u32(ssrc);
+    out.put_slice(&[CNAME, cname.len() as u8]);
+    out.put_slice(cname);
+    out.resize(start + 4 + 4 * words, 0);
+}
+
+/// Appends a receiver report about one source, by the receiver `ssrc`, and a source description with
+/// its canonical name.
+pub fn write_receiver_report(ssrc: u32, block: &ReportBlock, cname: &str, out: &mut BytesMut) {
+    /// The range of 24 bits with a sign (RFC 3550 section 6.4.1).
+    const MOST_LOST: i32 = (1 << 23) - 1;
+    let lost = block.lost.clamp(-MOST_LOST - 1, MOST_LOST) as u32 & 0x00ff_ffff;
+    out.put_slice(&[(2 << 6) | 1, RECEIVER_REPORT]);
+    out.put_u16(7);
+    out.put_u32(ssrc);
+    out.put_u32(block.ssrc);
+    out.put_u32(u32::from(block.fraction_lost) << 24 | lost);
+    out.put_u32(block.highest);
+    out.put_u32(block.jitter);
+    out.put_u32(block.last_sender_report);
+    out.put_u32(block.since_last_sender_report);
+    write_description(ssrc, cname, out);
 }
 
 /// What a receiver says about one source (RFC 3550 section 6.4.1).
@@ -276,6 +298,34 @@ mod tests {
                 Packet::SourceDescription {
                     ssrc: REPORT.ssrc,
                     cname,
+                },
+            ];
+            assert_eq!(parse(&out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn receiver_reports_come_back_as_they_were_written() {
+        for (lost, read) in [(-2, -2), (7, 7), (i32::MAX, 0x7f_ffff), (i32::MIN, -0x80_0000)] {
+            let block = ReportBlock {
+                ssrc: 0x0102_0304,
+                fraction_lost: 0x40,
+                lost,
+                highest: 0x0001_0005,
+                jitter: 7,
+                last_sender_report: 0x8000,
+                since_last_sender_report: 0x1_0000,
+            };
+            let mut out = BytesMut::new();
+            write_receiver_report(9, &block, "weir", &mut out);
+            let expected = [
+                Packet::ReceiverReport {
+                    ssrc: 9,
+                    reports: vec![ReportBlock { lost: read, ..block }],
+                },
+                Packet::SourceDescription {
+                    ssrc: 9,
+                    cname: Some("weir".into()),
                 },
             ];
             assert_eq!(parse(&out).unwrap(), expected);

@@ -22,7 +22,7 @@ pub use streams::{
     Audio, Consumer, ConsumerId, ConsumerKind, FrameRate, SessionCount, SessionCounts, Stream,
     StreamDirectory, Survey, Video,
 };
-pub use weir::cameras::{Camera, CameraDirectory, CameraTrack};
+pub use weir::cameras::{Camera, CameraDirectory, CameraForwarding, CameraTrack};
 pub use weir::endpoints::Endpoints;
 
 use crate::auth::Auth;

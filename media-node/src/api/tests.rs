@@ -5,9 +5,9 @@ mod routes;
 mod users;
 
 use super::{
-    Api, Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerId, ConsumerKind, Endpoints,
-    FrameRate, Readiness, Server, SessionCount, SessionCounts, Stream, StreamDirectory, Survey, Video,
-    clean_paths, router,
+    Api, Audio, Camera, CameraDirectory, CameraForwarding, CameraTrack, Consumer, ConsumerId, ConsumerKind,
+    Endpoints, FrameRate, Readiness, Server, SessionCount, SessionCounts, Stream, StreamDirectory, Survey,
+    Video, clean_paths, router,
 };
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
 use crate::cluster::folder::Folder;
@@ -867,6 +867,11 @@ async fn cameras_are_listed_for_who_may_view_them() {
             },
         ],
         viewers: 3,
+        forwarding: Some(CameraForwarding {
+            ready: true,
+            reason: "Forwarding".into(),
+            message: "the stream arrives".into(),
+        }),
     };
     let cameras = || {
         vec![
@@ -898,12 +903,12 @@ async fn cameras_are_listed_for_who_may_view_them() {
         "node": "media-node-0", "ready": true, "reason": "Live", "message": "pictures arrive", "codec": "H264",
         "size": "1280x720", "viewers": 3, "tracks": [
             {"kind": "video", "codec": "H264", "width": 1280, "height": 720},
-            {"kind": "audio", "codec": "AAC"}]});
+            {"kind": "audio", "codec": "AAC"}],
+        "forwarding": {"ready": true, "reason": "Forwarding", "message": "the stream arrives"}});
     assert_eq!(all[1], expected);
-    assert_eq!(
-        names(&list(&world, &world.token("guard").await).await),
-        ["z", "a1"]
-    );
+    let seen = list(&world, &world.token("guard").await).await;
+    assert_eq!(names(&seen), ["z", "a1"]);
+    assert!(seen.iter().all(|camera| camera["forwarding"].is_null()));
     for token in ["", "?token=", "?token=0123456789abcdef0123456789abcdef"] {
         world
             .get(&format!("/api/weir/v1/cameras{token}"))

@@ -5,6 +5,7 @@ use super::job_of;
 use super::resource::World;
 use crate::hub::Hub;
 use std::sync::Arc;
+use weir_crds::Condition;
 use weir_crds::camera::TrackStatus;
 use weir_crds::condition::kind;
 
@@ -30,6 +31,8 @@ pub struct CameraEntry {
     pub tracks: Vec<TrackStatus>,
     /// Viewers in this process.
     pub viewers: usize,
+    /// The condition `Forwarding`, where the stream is pushed to other servers.
+    pub forwarding: Option<Condition>,
 }
 
 /// All cameras, by namespace and name.
@@ -58,6 +61,7 @@ pub fn cameras(world: &World, hub: &Arc<Hub>) -> Vec<CameraEntry> {
                 size: status.size.unwrap_or_default(),
                 tracks: status.tracks,
                 viewers: stream.map_or(0, |s| s.viewers()),
+                forwarding: camera.condition(kind::FORWARDING).cloned(),
             }
         })
         .collect();

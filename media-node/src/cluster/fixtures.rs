@@ -1,6 +1,7 @@
 //! Jobs, worlds and Secrets made up for the tests of this module.
 
 use super::resource::{SecretData, Secrets, World, WriteError, Writers};
+use crate::egress::forward::{self, Forward, LaunchForward};
 use crate::hub::{Hub, Provenance, Publisher, Segmentation};
 use crate::ingest::{Job, Launch, Reason, Reporter, State};
 use async_trait::async_trait;
@@ -149,6 +150,57 @@ impl Launch for Launcher {
     }
 }
 
+/// A forward that does what the test tells it.
+pub(super) struct Pushed {
+    pub(super) forward: Forward,
+    pub(super) reporter: forward::Reporter,
+}
+
+impl Pushed {
+    pub(super) fn say(&self, state: forward::State) {
+        let _ = self.reporter.state.send(state);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.reporter.stop.is_cancelled()
+    }
+}
+
+/// Starts made-up forwards.
+#[derive(Default)]
+pub(super) struct Pusher(pub(super) Mutex<Vec<Arc<Pushed>>>);
+
+impl Pusher {
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// The one that was started last.
+    pub(super) fn last(&self) -> Arc<Pushed> {
+        self.0.lock().last().expect("a forward was started").clone()
+    }
+
+    /// Servers of those that run.
+    pub(super) fn running(&self) -> Vec<String> {
+        let all = self.0.lock();
+        let running = all.iter().filter(|p| !p.is_stopped());
+        let mut servers: Vec<String> = running.map(|p| p.forward.target.shown()).collect();
+        servers.sort();
+        servers
+    }
+}
+
+impl LaunchForward for Pusher {
+    fn launch(&self, forward: Forward, reporter: forward::Reporter) -> tokio::task::JoinHandle<()> {
+        let pushed = Arc::new(Pushed { forward, reporter });
+        self.0.lock().push(pushed.clone());
+        tokio::spawn(async move {
+            pushed.reporter.stop.cancelled().await;
+            pushed.reporter.state.send_replace(forward::State::Stopped);
+        })
+    }
+}
+
 /// A world that the test changes.
 pub(super) struct MadeUp {
     pub(super) world: World,
@@ -216,7 +268,13 @@ impl MadeUp {
     }
 
     pub(super) fn route(&self, name: &str, pattern: &str, url: &str, keep_alive: bool) {
-        let spec = json!({"spec": {"pattern": pattern, "url": url, "keepAlive": keep_alive}});
+        self.route_of(
+            name,
+            json!({"spec": {"pattern": pattern, "url": url, "keepAlive": keep_alive}}),
+        );
+    }
+
+    pub(super) fn route_of(&self, name: &str, spec: Value) {
         let route: Route = serde_json::from_value(self.object("Route", name, spec)).expect("a route");
         let mut writers = self.writers.lock();
         writers.routes.apply_watcher_event(&Event::Apply(route));
@@ -286,6 +344,7 @@ impl Secrets for Vault {
             [
                 ("username".to_owned(), secret("u")),
                 ("password".to_owned(), secret(&password)),
+                ("streamKey".to_owned(), secret(&password)),
             ]
             .into()
         }))

@@ -1,8 +1,9 @@
-//! What a Camera or a Route asks for, as a [`Job`]. Pure but for looking at the media folder;
+//! What a Camera or a Route asks for, as a [`Job`], and as a [`Forward`]. Pure but for looking at the media folder;
 //! whether and when it runs is the supervisor's.
 
 use super::resource::SecretData;
 use super::route_match::{Match, below};
+use crate::egress::forward::{Forward, Target};
 use crate::ingest::{Credentials, Job, RtmpUrl, Source, Transport};
 use std::path::{Component, Path, PathBuf};
 use subtle::ConstantTimeEq as _;
@@ -193,6 +194,97 @@ fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
         return Err(Refusal::new(reason::INVALID_SPEC, message));
     }
     Ok(url)
+}
+
+/// The keys that a Secret of a source should have, for people.
+pub(super) const SOURCE_KEYS: &str = "the keys username and password";
+
+/// The keys that the Secret of a forward should have, for people.
+pub(super) fn forward_keys(asked: &field::Forward) -> &'static str {
+    if is_rtmp(&asked.url) {
+        "the key streamKey"
+    } else {
+        SOURCE_KEYS
+    }
+}
+
+fn is_rtmp(url: &str) -> bool {
+    url.get(..7)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("rtmp://"))
+}
+
+/// An entry of `spec.forward`, for the stream of that path. Of a Route's directory, `rest` is what follows
+/// it in the path. `secret` has the data of the Secret that the entry names, and its name.
+pub(super) fn forward(
+    asked: &field::Forward,
+    secret: Option<(&SecretData, &str)>,
+    path: StreamPath,
+    rest: Option<&str>,
+) -> Result<Forward, Refusal> {
+    let url = match rest {
+        Some(rest) => below(&asked.url, rest),
+        None => asked.url.clone(),
+    };
+    let target = if is_rtmp(&url) {
+        let without_query = url.find('?').map_or(url.as_str(), |at| &url[..at]).to_owned();
+        let key = secret.map(|(data, name)| stream_key(data, name)).transpose()?;
+        let whole = match &key {
+            None => url,
+            Some(key) if rest.is_some() && !key.starts_with('?') => {
+                let message = "one streamKey can't be that of all streams below a directory: write a pattern for each \
+                               stream, or parameters that begin with ? as the streamKey";
+                return Err(Refusal::new(reason::INVALID_SPEC, message));
+            }
+            Some(key) => with_key(&url, key),
+        };
+        let url = RtmpUrl::parse(&whole).map_err(|error| {
+            let message = format!(
+                "{error}: write spec.forward as rtmp://10.1.2.3/live/door, and the streamKey in one line"
+            );
+            Refusal::new(reason::INVALID_SPEC, message)
+        })?;
+        Target::Rtmp {
+            url,
+            shown: without_query,
+        }
+    } else {
+        Target::Rtsp {
+            url: rtsp_url(&url, reason::UNSUPPORTED_SCHEME)?,
+            credentials: secret.map(|(data, name)| credentials(data, name)).transpose()?,
+        }
+    };
+    Ok(Forward { path, target })
+}
+
+fn stream_key(data: &SecretData, secret: &str) -> Result<String, Refusal> {
+    let bytes = data.get("streamKey").map(Redacted::reveal);
+    let key = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+    // A line break at the end comes from `echo`.
+    let key = key
+        .map(|key| key.trim_end_matches(['\r', '\n']))
+        .unwrap_or_default();
+    if key.is_empty() {
+        let message = format!("the Secret {secret} has no key streamKey: add it");
+        return Err(Refusal::new(reason::SECRET_NOT_FOUND, message));
+    }
+    Ok(key.to_owned())
+}
+
+/// The URL with the key behind its path, or among its parameters.
+fn with_key(url: &str, key: &str) -> String {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let (name, more) = key.split_once('?').unwrap_or((key, ""));
+    let slash = if name.is_empty() || path.ends_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    let parameters: Vec<&str> = [query, more]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{path}{slash}{name}{mark}{}", parameters.join("&"))
 }
 
 /// The file, which need not be there. Neither the path nor a symbolic link leads out of the folder.

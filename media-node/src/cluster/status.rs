@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use weir_crds::camera::{TrackKind, TrackStatus};
 use weir_crds::condition::{self, Condition, kind, reason};
 use weir_crds::jiff::Timestamp;
-use weir_crds::{Camera, CameraStatus, Route, RouteStatus, Time, camera};
+use weir_crds::{Camera, CameraStatus, Route, RouteStatus, Time};
 use weir_proto::media::{self, CodecParameters, Tracks};
 
 /// How it stands with a camera.
@@ -72,11 +72,40 @@ enum Going {
     Stalled,
 }
 
+/// What is said of the servers that a stream is pushed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Forwarding {
+    /// All of them take it.
+    pub(super) holds: bool,
+    /// Of [`reason`].
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Forwarding {
+    fn condition(&self, before: &[Condition], generation: Option<i64>, now: Time) -> Condition {
+        let new = Condition::new(
+            kind::FORWARDING,
+            self.holds,
+            self.reason,
+            self.message.as_str(),
+            now,
+        );
+        let mut one: Vec<Condition> = condition::find(before, kind::FORWARDING)
+            .cloned()
+            .into_iter()
+            .collect();
+        condition::set(&mut one, new.observed(generation));
+        one.swap_remove(0)
+    }
+}
+
 /// The status, with nothing in it but what the nodes say. `node` is set where nobody else places
 /// cameras. Times of conditions that stay are those in `before`.
 pub(super) fn of(
     camera: &Camera,
     phase: &Phase,
+    forwarding: Option<&Forwarding>,
     before: &[Condition],
     node: Option<&str>,
     now: SystemTime,
@@ -130,6 +159,8 @@ pub(super) fn of(
         condition::set(&mut one, new);
         status.conditions.append(&mut one);
     }
+    let forwarding = forwarding.map(|f| f.condition(before, camera.metadata.generation, now));
+    status.conditions.extend(forwarding);
     status
 }
 
@@ -138,6 +169,7 @@ pub(super) fn of_route(
     route: &Route,
     refused: Option<&Refusal>,
     streams: usize,
+    forwarding: Option<&Forwarding>,
     before: &[Condition],
     now: SystemTime,
 ) -> RouteStatus {
@@ -160,10 +192,26 @@ pub(super) fn of_route(
         condition::set(&mut one, new);
         conditions.append(&mut one);
     }
+    let forwarding = forwarding.map(|f| f.condition(before, route.metadata.generation, time(now)));
+    conditions.extend(forwarding);
     RouteStatus {
         streams: Some(streams as i64),
         observed_generation: route.metadata.generation,
         conditions,
+    }
+}
+
+/// What a node says of a Route whose other conditions are the operator's.
+pub(super) fn of_forwarded_route(
+    route: &Route,
+    forwarding: Option<&Forwarding>,
+    before: &[Condition],
+    now: SystemTime,
+) -> RouteStatus {
+    let forwarding = forwarding.map(|f| f.condition(before, route.metadata.generation, time(now)));
+    RouteStatus {
+        conditions: forwarding.into_iter().collect(),
+        ..RouteStatus::default()
     }
 }
 
@@ -180,7 +228,7 @@ pub(super) fn same_but_words(a: &CameraStatus, b: &CameraStatus) -> bool {
 }
 
 fn words(camera: &Camera, phase: &Phase) -> Words {
-    let on_demand = camera.spec.connect == camera::Connect::OnDemand;
+    let on_demand = camera.is_on_demand();
     let from = shown_of(camera);
     let words = |connected, ready, reason, message: String, going| Words {
         connected,

@@ -6,7 +6,8 @@
 //! |---|---|
 //! | `camera` | one Camera: whether its job runs, and what is said of it |
 //! | `pull` | streams that Routes have started |
-//! | `credentials` | the Secrets that sources need |
+//! | `forwards` | the servers that one stream is pushed to |
+//! | `credentials` | the Secrets that sources and forwards need |
 //! | `task` | what that one task does about each piece of news |
 //! | `index` | what can be brought when somebody asks, for [`Demand`] |
 //!
@@ -16,6 +17,7 @@
 
 mod camera;
 mod credentials;
+mod forwards;
 mod index;
 mod pull;
 mod task;
@@ -23,6 +25,7 @@ mod task;
 use super::report::Reports;
 use super::resource::{ResourceWriter, Secrets, World};
 use super::work::{News, Work, WorkId};
+use crate::egress::forward::LaunchForward;
 use crate::hub::{Demand, Hub, Verdict};
 use crate::ingest::{Job, Launch};
 use credentials::{Answer, SecretCache};
@@ -82,6 +85,7 @@ pub struct Parts {
     pub world: World,
     pub hub: Arc<Hub>,
     pub launch: Arc<dyn Launch>,
+    pub forward: Arc<dyn LaunchForward>,
     pub writer: Arc<dyn ResourceWriter>,
     pub secrets: Arc<dyn Secrets>,
 }
@@ -147,6 +151,7 @@ struct Context<'a> {
     settings: &'a Settings,
     hub: &'a Hub,
     launch: &'a dyn Launch,
+    forward: &'a dyn LaunchForward,
     news: &'a mpsc::Sender<News>,
     reports: &'a Reports,
     shared: &'a Shared,

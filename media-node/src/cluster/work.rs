@@ -13,7 +13,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Names a running job within this process.
 pub(super) type WorkId = u64;
 
-/// News of a job.
+/// News of a job or a forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// Its state changed.
@@ -33,8 +33,7 @@ pub(super) struct Work {
 impl Work {
     /// Starts the job; what becomes of it is told in `news`.
     pub(super) fn start(launch: &dyn Launch, job: Job, news: mpsc::Sender<News>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = next_id();
         let (sender, state) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
         let reporter = Reporter {
@@ -70,9 +69,16 @@ impl Drop for Work {
     }
 }
 
-async fn follow(
+/// A number that nothing else has which runs in this process.
+pub(super) fn next_id() -> WorkId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Tells in `news` what becomes of a task that tells its state, and makes sure that it ends.
+pub(super) async fn follow<S: Send + Sync>(
     id: WorkId,
-    mut state: watch::Receiver<State>,
+    mut state: watch::Receiver<S>,
     task: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     news: mpsc::Sender<News>,

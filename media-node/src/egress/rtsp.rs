@@ -6,51 +6,10 @@ use super::form::rtp::{Channels, Layout, MOST_TRACKS, RtpForm, channel};
 use super::multicast::Group;
 use crate::hub::{Datagrams, Form, Seat, Sink, Stream, TcpSink, Visitor};
 use crate::socket::Socket;
-use std::io;
+use crate::udp::UdpPorts;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokio::net::UdpSocket;
 use weir_proto::rtsp::server::{Carrier, Delivery, Setup};
-
-/// Attempts at a pair of neighbouring UDP ports.
-const PORT_ATTEMPTS: usize = 16;
-
-/// Our two UDP ports for a track of a viewer.
-pub struct UdpPorts {
-    rtp: Arc<UdpSocket>,
-    rtcp: Arc<UdpSocket>,
-    numbers: (u16, u16),
-}
-
-impl UdpPorts {
-    /// An even port for RTP and the next for RTCP (RFC 3550 section 11), on the address that the
-    /// viewer reached us at.
-    pub async fn open(local: IpAddr) -> io::Result<Self> {
-        for _ in 0..PORT_ATTEMPTS {
-            let rtp = UdpSocket::bind((local, 0)).await?;
-            let number = rtp.local_addr()?.port();
-            if number % 2 != 0 {
-                continue;
-            }
-            let Ok(rtcp) = UdpSocket::bind((local, number + 1)).await else {
-                continue;
-            };
-            return Ok(Self {
-                rtp: Arc::new(rtp),
-                rtcp: Arc::new(rtcp),
-                numbers: (number, number + 1),
-            });
-        }
-        Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "no pair of neighbouring UDP ports is free",
-        ))
-    }
-
-    pub const fn numbers(&self) -> (u16, u16) {
-        self.numbers
-    }
-}
 
 /// What a session's SETUP requests came to.
 #[derive(Default)]

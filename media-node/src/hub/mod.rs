@@ -107,6 +107,22 @@ impl Hub {
         }
     }
 
+    /// The stream, once it runs, without asking for it.
+    pub async fn arrival(&self, path: &StreamPath) -> Arc<Stream> {
+        loop {
+            let wait = self.waiting.join(path);
+            let changed = wait.as_ref().map(demand::Wait::changed);
+            if let Some(stream) = self.stream(path) {
+                return stream;
+            }
+            match changed {
+                // Those who asked may be refused, and then there is another to wait with.
+                Some(changed) => changed.await,
+                None => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
     /// Tells those who wait for `path` that it will not come for now.
     pub fn refuse(&self, path: &StreamPath) {
         self.waiting.refuse(path);

@@ -488,3 +488,26 @@ async fn who_asks_waits_only_for_what_may_come() {
     assert_eq!(starter.1.load(Ordering::Relaxed), 3);
     until("nobody is waited for", || hub.waiting.is_empty()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_arrival_asks_for_nothing() {
+    let hub = Hub::new();
+    let starter = Arc::new(Starter(hub.clone(), AtomicUsize::new(0)));
+    hub.set_demand(starter.clone());
+    let arrival = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.arrival(&path("door")).await.path().clone() }
+    });
+    // Others ask in vain; who waits goes on waiting.
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        hub.refuse(&path("door"));
+    }
+    assert!(!arrival.is_finished());
+    let publisher = publish(&hub, "door");
+    assert_eq!(arrival.await.expect("it arrives"), path("door"));
+    assert_eq!(hub.arrival(&path("door")).await.path(), &path("door"));
+    assert_eq!(starter.1.load(Ordering::Relaxed), 0);
+    drop(publisher);
+    until("nobody is waited for", || hub.waiting.is_empty()).await;
+}

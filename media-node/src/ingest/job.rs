@@ -3,7 +3,7 @@
 //! The supervisor makes a [`Job`] of a Camera or a Route and starts it; the ingest runs until it is
 //! told to stop, redialling by itself, and keeps its [`State`] up to date for whoever watches.
 
-use super::RtmpUrl;
+use crate::dial::{Credentials, RtmpUrl, shown};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -89,28 +89,12 @@ impl Source {
     }
 }
 
-/// The URL as people may see it.
-pub(super) fn shown(url: &Url) -> Url {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// TCP first; UDP if the source refuses it.
     Auto,
     Tcp,
     Udp,
-}
-
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    pub username: String,
-    pub password: Redacted<String>,
 }
 
 /// How it stands with a job.

@@ -13,16 +13,16 @@ pub mod relay;
 mod retry;
 pub mod rtmp_publish;
 mod rtmp_pull;
-mod rtmp_url;
 pub mod rtsp_publish;
 mod rtsp_pull;
+pub mod rtsp_udp;
 mod tls;
 mod unreadable;
 
+pub use crate::dial::{Credentials, RtmpUrl, RtmpUrlError};
 pub use flv::Error as FlvError;
-pub use job::{Credentials, Job, Launch, Reason, Reporter, Source, State, Transport};
+pub use job::{Job, Launch, Reason, Reporter, Source, State, Transport};
 pub use publishing::{Published, Publishing};
-pub use rtmp_url::{RtmpUrl, RtmpUrlError};
 
 use crate::auth::source_policy::SourcePolicy;
 use crate::hub::Hub;

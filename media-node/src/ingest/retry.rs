@@ -1,18 +1,12 @@
-//! Redialling: how long to wait between attempts, and what is told meanwhile.
+//! Redialling: attempt after attempt, and what is told meanwhile.
 
 use super::{Job, Reason, Reporter, Source, State};
+use crate::dial::Backoff;
 use rand::RngExt;
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tracing::{debug, info, warn};
 use weir_proto::media::Tracks;
-
-/// After the first failure.
-const FIRST: Duration = Duration::from_secs(1);
-/// A camera that comes back is seen within this.
-const LONGEST: Duration = Duration::from_secs(20);
-/// A source that was live this long starts over with short waits.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// Why an attempt ended, in words for a person.
 #[derive(Debug, thiserror::Error)]
@@ -28,26 +22,6 @@ impl Failure {
             reason,
             message: message.into(),
         }
-    }
-}
-
-/// Growing waits, each spread by a quarter so that a thousand cameras behind one switch do not
-/// come back in step.
-#[derive(Debug)]
-struct Backoff {
-    next: Duration,
-}
-
-impl Backoff {
-    const fn new() -> Self {
-        Self { next: FIRST }
-    }
-
-    /// `spread` in 0..1.
-    fn wait(&mut self, spread: f64) -> Duration {
-        let wait = self.next.mul_f64(0.75 + 0.5 * spread);
-        self.next = (self.next * 2).min(LONGEST);
-        wait
     }
 }
 
@@ -70,7 +44,7 @@ impl Session<'_> {
     fn was_steady(&self) -> bool {
         self.live_since
             .and_then(|s| s.elapsed().ok())
-            .is_some_and(|lived| lived >= STEADY)
+            .is_some_and(|lived| lived >= Backoff::STEADY)
     }
 }
 
@@ -120,19 +94,5 @@ pub(super) async fn keep(job: &Job, reporter: Reporter, source: impl Attempt) {
     }
     if !matches!(&*reporter.state.borrow(), State::Failed { retry_in: None, .. }) {
         reporter.state.send_replace(State::Stopped);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_to_a_bound_and_are_spread() {
-        let mut backoff = Backoff::new();
-        let waits: Vec<u64> = (0..7).map(|_| backoff.wait(0.5).as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 20, 20]);
-        assert_eq!(backoff.wait(0.0), Duration::from_secs(15));
-        assert_eq!(backoff.wait(1.0), Duration::from_secs(25));
     }
 }

@@ -4,6 +4,7 @@ use super::flv::{Error as FlvError, Feed};
 use super::retry::{Attempt, Failure, Session};
 use super::{Job, Reason, RtmpUrl, tls};
 use crate::auth::source_policy::{Refused, SourcePolicy};
+use crate::dial;
 use crate::hub::{Hub, Provenance, Segmentation};
 use bytes::BytesMut;
 use std::convert::Infallible;
@@ -114,25 +115,18 @@ impl RtmpPull<'_> {
     async fn dial(&self) -> Result<Line, Failure> {
         let (host, port) = (self.url.parts().host(), self.url.parts().port());
         let policy = self.policy.borrow().clone();
-        let addresses = policy.resolve(host, port).await.map_err(|error| {
-            let reason = match error {
-                Refused::AddressDenied { .. } => Reason::AddressDenied,
-                Refused::Unresolvable { .. } => Reason::Unreachable,
-            };
-            Failure::new(reason, error.to_string())
-        })?;
-        let unreachable = |why: &dyn std::fmt::Display| {
-            Failure::new(
-                Reason::Unreachable,
-                format!("{} can't be reached: {why}", self.shown()),
-            )
-        };
-        // The checked address is dialled, not the name: it could resolve to another one by now.
-        let address = addresses
-            .first()
-            .ok_or_else(|| unreachable(&"the name has no address"))?;
-        let socket = TcpStream::connect(address).await.map_err(|e| unreachable(&e))?;
-        socket.set_nodelay(true).map_err(|e| unreachable(&e))?;
+        let socket = dial::connect(&policy, host, port)
+            .await
+            .map_err(|error| match error {
+                dial::Error::Refused(Refused::AddressDenied { .. }) => {
+                    Failure::new(Reason::AddressDenied, error.to_string())
+                }
+                dial::Error::Connect(why) => Failure::new(
+                    Reason::Unreachable,
+                    format!("{} can't be reached: {why}", self.shown()),
+                ),
+                error => Failure::new(Reason::Unreachable, error.to_string()),
+            })?;
         if !self.url.tls() {
             return Ok(Either::Left(socket));
         }

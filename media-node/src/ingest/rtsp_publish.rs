@@ -1,4 +1,4 @@
-//! RTSP publishers, who dial us (ANNOUNCE, RECORD).
+//! RTSP publishers, who dial us (ANNOUNCE, RECORD). Datagrams are `rtsp_udp`'s.
 
 use super::Publishing;
 use super::unreadable::{MOST_IN_A_ROW, Unreadable};
@@ -116,6 +116,22 @@ impl Publication {
         };
         let pushed = Packet::parse(data).map_err(|e| e.to_string());
         let pushed = pushed.and_then(|packet| input.depacketizer.push(&packet).map_err(|e| e.to_string()));
+        self.pushed(index, pushed)
+    }
+
+    /// The same for a packet that has been parsed already.
+    ///
+    /// # Errors
+    /// As [`Self::packet`].
+    pub fn rtp(&mut self, index: u8, packet: &Packet) -> Result<(), Error> {
+        let Some(Some(input)) = self.inputs.get_mut(usize::from(index)) else {
+            return Ok(());
+        };
+        let pushed = input.depacketizer.push(packet).map_err(|e| e.to_string());
+        self.pushed(index, pushed)
+    }
+
+    fn pushed(&mut self, index: u8, pushed: Result<(), String>) -> Result<(), Error> {
         match pushed {
             Ok(()) => self.unreadable.over(),
             Err(error) => {

@@ -4,10 +4,10 @@
 //! everything, the hub's framing, and saying in a person's words why a camera can't be had.
 
 use super::clock::TrackClock;
-use super::job::shown;
 use super::retry::{Attempt, Failure, Session};
 use super::{Credentials, Job, Reason, Transport};
 use crate::auth::source_policy::{Refused, SourcePolicy};
+use crate::dial::{self, shown};
 use crate::hub::{Hub, Provenance, Publisher, Segmentation};
 use crate::telemetry::sessions;
 use bytes::Bytes;
@@ -180,19 +180,17 @@ impl RtspPull<'_> {
         let port = self.url.port().unwrap_or(554);
         let host = self.url.host_str().unwrap_or_default();
         let policy = self.policy.borrow().clone();
-        let addresses = policy.resolve(host, port).await.map_err(|error| {
-            let reason = match error {
-                Refused::AddressDenied { .. } => Reason::AddressDenied,
-                Refused::Unresolvable { .. } => Reason::Unreachable,
-            };
-            Failure::new(reason, error.to_string())
-        })?;
-        addresses.first().copied().ok_or_else(|| {
-            Failure::new(
-                Reason::Unreachable,
-                format!("the name {host} has no address; check the source's url"),
-            )
-        })
+        dial::resolve(&policy, host, port)
+            .await
+            .map_err(|error| match error {
+                dial::Error::Refused(Refused::AddressDenied { .. }) => {
+                    Failure::new(Reason::AddressDenied, error.to_string())
+                }
+                dial::Error::Refused(Refused::Unresolvable { .. }) => {
+                    Failure::new(Reason::Unreachable, error.to_string())
+                }
+                error => Failure::new(Reason::Unreachable, format!("{error}; check the source's url")),
+            })
     }
 
     /// The source as people may see it.

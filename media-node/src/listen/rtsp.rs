@@ -10,12 +10,15 @@ mod wire;
 use crate::auth::{Action, Caller, Denied, digest};
 use crate::egress::Viewing;
 use crate::egress::multicast::Multicast;
-use crate::egress::rtsp::{Transports, UdpPorts};
+use crate::egress::rtsp::Transports;
 use crate::egress::web_socket::WebSocket;
 use crate::ingest::Publishing;
+use crate::ingest::rtsp_publish::Publication;
+use crate::ingest::rtsp_udp::UdpInputs;
 use crate::listen::socket::write;
 use crate::socket::Socket;
 use crate::telemetry::sessions;
+use crate::udp::UdpPorts;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
@@ -88,6 +91,8 @@ struct Connection {
     transports: Transports,
     /// Of a publisher.
     announced: Option<Box<Description>>,
+    /// Of a publisher whose packets come by UDP: the ports by track.
+    inbound: Vec<(u8, UdpPorts)>,
     /// Responses that are not written yet.
     out: BytesMut,
 }
@@ -97,7 +102,7 @@ enum Step {
     Answered,
     Close,
     Play(Arc<crate::hub::Stream>),
-    Record(Box<crate::ingest::rtsp_publish::Publication>),
+    Record(Box<Publication>, Option<UdpInputs>),
 }
 
 impl RtspDoor {
@@ -161,6 +166,7 @@ impl RtspDoor {
             session: Session::new(config),
             transports: Transports::default(),
             announced: None,
+            inbound: Vec::new(),
             out: BytesMut::new(),
         };
         let end = connection.run().instrument(span.clone()).await;
@@ -217,7 +223,7 @@ impl Connection {
                 Step::Answered => {}
                 Step::Close => return Err(End::Teardown),
                 Step::Play(stream) => return self.view(stream).await,
-                Step::Record(publication) => return self.publish(*publication).await,
+                Step::Record(publication, datagrams) => return self.publish(*publication, datagrams).await,
             }
         }
     }
@@ -291,8 +297,8 @@ impl Connection {
                     }
                     return Step::Answered;
                 }
-                Event::SetupUdp { track, .. } => {
-                    self.setup_udp(track).await;
+                Event::SetupUdp { track, right, .. } => {
+                    self.setup_udp(track, right).await;
                     return Step::Answered;
                 }
                 Event::SetupMulticast { path, track } => {
@@ -389,7 +395,7 @@ impl Connection {
         }
     }
 
-    async fn setup_udp(&mut self, track: u8) {
+    async fn setup_udp(&mut self, track: u8, right: Right) {
         let Some(local) = self.socket.local_addr() else {
             // Who came by TLS takes the media there too.
             self.session
@@ -400,10 +406,16 @@ impl Connection {
         match opened {
             Ok(ports) => {
                 self.session.udp(ports.numbers(), &mut self.out);
-                self.transports.keep(track, ports);
+                match right {
+                    Right::Pull => self.transports.keep(track, ports),
+                    Right::Push => {
+                        self.inbound.retain(|(known, _)| *known != track);
+                        self.inbound.push((track, ports));
+                    }
+                }
             }
             Err(error) => {
-                info!(%error, "no UDP ports for a viewer");
+                info!(%error, "no UDP ports for a session");
                 self.session
                     .refuse(Status::UnsupportedTransport, None, &mut self.out);
             }

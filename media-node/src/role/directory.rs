@@ -2,8 +2,8 @@
 
 use super::ordinal::Ordinal;
 use crate::api::{
-    Audio, Camera, CameraDirectory, CameraTrack, Consumer, ConsumerId, ConsumerKind, FrameRate, LocalStreams,
-    SessionCount, SessionCounts, Stream, Survey, Video,
+    Audio, Camera, CameraDirectory, CameraForwarding, CameraTrack, Consumer, ConsumerId, ConsumerKind,
+    FrameRate, LocalStreams, SessionCount, SessionCounts, Stream, Survey, Video,
 };
 use crate::cluster::directory::{CameraEntry, cameras};
 use crate::cluster::resource::World;
@@ -156,6 +156,11 @@ fn camera_of(entry: CameraEntry) -> Camera {
         size: entry.size,
         tracks: entry.tracks.into_iter().map(track).collect(),
         viewers: entry.viewers as u64,
+        forwarding: entry.forwarding.map(|condition| CameraForwarding {
+            ready: condition.is_true(),
+            reason: condition.reason,
+            message: condition.message,
+        }),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::api::{Readiness, health_router, pool_router};
 use crate::auth::Auth;
 use crate::cluster::supervisor::{self, Supervisor};
 use crate::egress::Viewing;
+use crate::egress::forward::Forwarder;
 use crate::hub::Hub;
 use crate::ingest::{Ingest, relay};
 use crate::listen::tls::Tls;
@@ -74,9 +75,16 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     announce(&ready)?;
 
     let segment = args.media.segment();
+    let policy = pod::policy(world.clone(), args.deny_sources.clone(), ending.clone());
+    let forward = Arc::new(Forwarder {
+        hub: hub.clone(),
+        policy: policy.clone(),
+        // Publishers go to gateways.
+        doors: Vec::new(),
+    });
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
-        policy: pod::policy(world.clone(), args.deny_sources.clone(), ending.clone()),
+        policy,
         segment,
     });
     let cluster = Arc::new(cluster);
@@ -84,6 +92,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         world: world.clone(),
         hub: hub.clone(),
         launch,
+        forward,
         writer: cluster.clone(),
         secrets: cluster,
     };

@@ -13,6 +13,7 @@ use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
 use crate::cluster::folder::Folder;
 use crate::cluster::resource::World;
 use crate::cluster::supervisor::{self, Supervisor};
+use crate::egress::forward::Forwarder;
 use crate::egress::hls::{Cutting, Hls};
 use crate::egress::http::Streams;
 use crate::egress::multicast::Multicast;
@@ -82,6 +83,11 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         .with_context(|| format!("can't read the folder {}", manifests.display()))?;
     let segment = args.media.segment();
     let (policy, policies) = watch::channel(Arc::new(policy_of(&world)));
+    let forward = Arc::new(Forwarder {
+        hub: hub.clone(),
+        policy: policies.clone(),
+        doors: vec![ready.rtsp, ready.rtmp],
+    });
     let launch = Arc::new(Ingest {
         hub: hub.clone(),
         policy: policies,
@@ -91,6 +97,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         world: world.clone(),
         hub: hub.clone(),
         launch,
+        forward,
         writer: Arc::new(folder.clone()),
         secrets: Arc::new(folder.clone()),
     };

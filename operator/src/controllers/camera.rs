@@ -157,6 +157,9 @@ fn node_part(camera: &Camera, placement: &Placement, now: Timestamp) -> Option<C
         State::Disabled => wanted.push(Wanted::new(kind::ACCEPTED, true, reason::ACCEPTED, "")),
         _ => {}
     }
+    if !camera.spec.forward.is_empty() {
+        wanted.push(Wanted::new(kind::FORWARDING, false, reason::NO_STREAM, &message));
+    }
     match reason {
         reason::DISABLED => {}
         // Pods are on their way, as far as anybody knows.

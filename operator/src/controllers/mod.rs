@@ -224,26 +224,38 @@ async fn write_conditions<K: Plain>(
     }
 }
 
-/// Secrets that Cameras of the namespace name and nodes may read: none that is a pool's own.
+/// Secrets that Cameras of the namespace name for their sources, which nodes may read: none that is a pool's own.
 fn camera_secrets(objects: &Objects) -> BTreeSet<String> {
     let named = objects.cameras.iter().filter_map(|c| c.spec.credentials.as_ref());
-    of_sources(objects, named.map(|s| &s.secret_name))
+    of_others(objects, named.map(|s| &s.secret_name))
 }
 
-/// Secrets that Routes of the namespace name, which nodes and gateways may read: none that is a pool's own.
+/// Secrets that Routes of the namespace name for their sources, which nodes and gateways may read: none that is a pool's
+/// own.
 fn route_secrets(objects: &Objects) -> BTreeSet<String> {
     let named = objects.routes.iter().filter_map(|r| r.spec.credentials.as_ref());
-    of_sources(objects, named.map(|s| &s.secret_name))
+    of_others(objects, named.map(|s| &s.secret_name))
 }
 
-fn of_sources<'a>(objects: &Objects, named: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+/// Secrets that Cameras and Routes of the namespace name for servers that they push to, which nodes may read: none that
+/// is a pool's own.
+fn forward_secrets(objects: &Objects) -> BTreeSet<String> {
+    let of_cameras = objects.cameras.iter().flat_map(|c| &c.spec.forward);
+    let of_routes = objects.routes.iter().flat_map(|r| &r.spec.forward);
+    of_others(
+        objects,
+        of_cameras.chain(of_routes).filter_map(|f| f.secret_name.as_ref()),
+    )
+}
+
+fn of_others<'a>(objects: &Objects, named: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     named
         .filter(|name| !is_of_a_pool(objects, name))
         .cloned()
         .collect()
 }
 
-/// Whether a Secret is one of a pool, whose content no source may be sent.
+/// Whether a Secret is one of a pool, whose content nobody else may be sent.
 fn is_of_a_pool(objects: &Objects, secret: &str) -> bool {
     objects.pools.iter().any(|p| p.owns_secret(secret))
 }

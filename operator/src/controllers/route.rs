@@ -26,21 +26,23 @@ pub(super) async fn reconcile(
     let served = plan.pools.values().any(|p| matches!(p, PoolPlan::Serve(_)));
     let wanted = |route: &Route| {
         let verdict = plan.routes.get(&route.name_any())?;
-        let secret = route.spec.credentials.as_ref().map(|c| &c.secret_name);
-        match secret.filter(|s| is_of_a_pool(objects, s)) {
-            Some(secret) => Some(conditions(&not_for_sources(secret), served)),
+        let for_source = route.spec.credentials.as_ref().map(|c| &c.secret_name);
+        let for_targets = route.spec.forward.iter().filter_map(|f| f.secret_name.as_ref());
+        let mut secrets = for_source.into_iter().chain(for_targets);
+        match secrets.find(|s| is_of_a_pool(objects, s)) {
+            Some(secret) => Some(conditions(&not_for_others(secret), served)),
             None => Some(conditions(verdict, served)),
         }
     };
     write_conditions(context, &objects.routes, world, rest, now, wanted).await;
 }
 
-fn not_for_sources(secret: &str) -> Verdict {
+fn not_for_others(secret: &str) -> Verdict {
     Verdict::Refuse(Refusal {
         reason: reason::INVALID_SPEC,
         message: format!(
-            "the Secret {secret} is the MediaPool's own, which no source is sent: name one for this source in \
-             spec.credentials.secretName"
+            "the Secret {secret} is the MediaPool's own, which no other server is sent: name one for this source in \
+             spec.credentials.secretName, or for this target in spec.forward"
         ),
     })
 }

@@ -346,6 +346,11 @@ async fn no_source_is_sent_what_is_in_the_secrets_of_a_pool() {
     route.spec.credentials.clone_from(&camera.spec.credentials);
     let mut other = fixtures::camera("back");
     other.spec.credentials = serde_json::from_value(json!({"secretName": "back-door"})).expect("a name");
+    other.spec.forward = serde_json::from_value(json!([
+        {"url": "rtsp://h/a", "secretName": "media-auth"},
+        {"url": "rtsp://h/b", "secretName": "other-server"},
+    ]))
+    .expect("forwards");
     scenario.server = scenario.server.clone().knows(&route).knows(&other);
     scenario.objects.cameras = vec![Arc::new(camera), Arc::new(other)];
     scenario.objects.routes = vec![Arc::new(route)];
@@ -360,7 +365,10 @@ async fn no_source_is_sent_what_is_in_the_secrets_of_a_pool() {
     };
     let rules = write("/roles/media-node")["rules"].as_array().expect("rules");
     let secrets = rules.iter().find(|r| r["resources"] == json!(["secrets"]));
-    assert_eq!(secrets.expect("a rule")["resourceNames"], json!(["back-door"]));
+    assert_eq!(
+        secrets.expect("a rule")["resourceNames"],
+        json!(["back-door", "other-server"])
+    );
     let accepted = condition(&write("/routes/a/status")["status"], "Accepted");
     assert_eq!(accepted["reason"], "InvalidSpec");
 }

@@ -34,7 +34,7 @@ fn node_rules(input: &Input) -> Vec<Value> {
         ),
         json!({
             "apiGroups": [GROUP],
-            "resources": ["cameras/status"],
+            "resources": ["cameras/status", "routes/status"],
             "verbs": ["patch"],
         }),
         read("", &["pods"]),

@@ -159,6 +159,11 @@ impl Url {
         self.port
     }
 
+    /// The canonical stream path that a server of ours makes of it, see [`canonical_path`].
+    pub fn stream_path(&self) -> String {
+        stream(&self.app, "", &self.name).0
+    }
+
     pub(super) fn app(&self) -> &str {
         &self.app
     }
@@ -282,6 +287,8 @@ mod tests {
                 "{text}"
             );
         }
+        let url = Url::parse("rtmp://h/Live/%43am/?token=x").unwrap();
+        assert_eq!(url.stream_path(), "/live/cam");
         let url = Url::parse("rtmps://[fe80::1]/live/canary-key").unwrap();
         assert_eq!((url.tls(), url.host(), url.port()), (true, "fe80::1", 443));
         assert!(!format!("{url:?}").contains("canary"));

@@ -3,6 +3,10 @@
 //! This module computes; it knows no accounts. Whoever compares an expected with a given response
 //! does so in constant time.
 
+mod challenge;
+
+pub use challenge::{Asked, Challenge};
+
 use crate::Redacted;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -417,19 +417,35 @@ pub fn write_response(
     headers: &[(&str, &str)],
     body: &[u8],
 ) {
+    write_message(
+        out,
+        &["RTSP/1.0 ", &status.code().to_string(), " ", reason],
+        headers,
+        body,
+    );
+}
+
+/// Appends a request, likewise. `uri` has no blanks.
+pub fn write_request(out: &mut BytesMut, method: &str, uri: &str, headers: &[(&str, &str)], body: &[u8]) {
+    write_message(out, &[method, " ", uri, " RTSP/1.0"], headers, body);
+}
+
+fn write_message(out: &mut BytesMut, start_line: &[&str], headers: &[(&str, &str)], body: &[u8]) {
     let content_length = body.len().to_string();
     let mut headers = headers.to_vec();
     if !body.is_empty() {
         headers.push(("Content-Length", &content_length));
     }
     headers.sort_by_key(|(name, _)| *name);
+    let start_length: usize = start_line.iter().map(|part| part.len()).sum();
     let length: usize = headers
         .iter()
         .map(|(name, value)| name.len() + value.len() + 4)
         .sum();
-    out.reserve(64 + reason.len() + length + body.len());
-    put_text(out, &format!("RTSP/1.0 {} ", status.code()));
-    put_text(out, reason);
+    out.reserve(64 + start_length + length + body.len());
+    for part in start_line {
+        put_text(out, part);
+    }
     out.put_slice(b"\r\n");
     for (name, value) in headers {
         put_text(out, name);

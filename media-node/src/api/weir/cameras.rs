@@ -41,6 +41,20 @@ pub struct Camera {
     pub size: String,
     pub tracks: Vec<CameraTrack>,
     pub viewers: u64,
+    /// Of the servers that the stream is pushed to; absent where it is pushed to none, and to all but
+    /// administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<CameraForwarding>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CameraForwarding {
+    /// All of them take the stream.
+    pub ready: bool,
+    /// Of the condition that says so, or why not.
+    pub reason: String,
+    pub message: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -70,6 +84,16 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
         StreamPath::parse(&camera.path)
             .is_some_and(|path| api.auth.authorize(&caller, Action::Subscribe(&path)).is_ok())
     });
+    // The path at another server is often what lets in there.
+    if api
+        .auth
+        .authorize(&caller, Action::Call(Call::Administer))
+        .is_err()
+    {
+        for camera in &mut cameras {
+            camera.forwarding = None;
+        }
+    }
     cameras.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     Ok(super::json(&List { cameras }))
 }

@@ -232,3 +232,89 @@ fn what_makes_a_job_another_one() {
     let same = json!({"displayName": "x", "idleTimeout": "1s", "source": {"rtsp": {"url": "rtsp://h/"}}});
     assert_eq!(difference(&none, &job(&same)), Difference::None);
 }
+
+fn secret_data(pairs: &[(&str, &str)]) -> SecretData {
+    let value = |text: &str| Redacted::new(text.as_bytes().to_vec());
+    pairs
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), value(text)))
+        .collect()
+}
+
+fn forwarded(url: &str, key: Option<&str>, rest: Option<&str>) -> Result<Target, Refusal> {
+    let data = key.map(|key| secret_data(&[("streamKey", key), ("username", "u"), ("password", "p")]));
+    let secret = data.as_ref().map(|data| (data, "s"));
+    let path = StreamPath::parse("in/door").expect("a path");
+    forward(&field::Forward::new(url), secret, path, rest).map(|f| f.target)
+}
+
+#[test]
+fn a_stream_key_is_put_behind_the_url_and_not_shown() {
+    for (url, key, whole) in [
+        ("rtmp://h/live", "canary", "rtmp://h/live/canary"),
+        ("rtmp://h/live/", "canary\n", "rtmp://h/live/canary"),
+        ("rtmp://h/live?a=1", "canary?b=2", "rtmp://h/live/canary?a=1&b=2"),
+        (
+            "rtmp://h/live/door",
+            "?user=u&password=canary",
+            "rtmp://h/live/door?user=u&password=canary",
+        ),
+        (
+            "RTMP://h/live/door?a=1",
+            "?token=canary",
+            "RTMP://h/live/door?a=1&token=canary",
+        ),
+    ] {
+        let target = forwarded(url, Some(key), None).expect("a target");
+        let Target::Rtmp { url: found, .. } = &target else {
+            panic!("{target:?}");
+        };
+        assert_eq!(*found, RtmpUrl::parse(whole).expect("a URL"), "{url} {key}");
+        let shown = target.shown();
+        assert!(!shown.contains("canary") && !shown.contains('?'), "{shown}");
+    }
+}
+
+#[test]
+fn below_a_directory_the_rest_of_the_path_is_put_behind_the_url() {
+    let shown = |url, key| forwarded(url, key, Some("a/b c")).map(|target| target.shown());
+    assert_eq!(
+        shown("rtsp://h/in?x=1", None).as_deref(),
+        Ok("rtsp://h/in/a/b%20c")
+    );
+    assert_eq!(
+        shown("rtmp://h/in/", Some("?token=t")).as_deref(),
+        Ok("rtmp://h/in/a/b%20c")
+    );
+    let refused = shown("rtmp://h/in/", Some("key")).expect_err("one key for all");
+    assert_eq!(refused.reason, reason::INVALID_SPEC);
+}
+
+#[test]
+fn what_cannot_be_pushed_to_is_refused_without_its_secrets() {
+    for (url, key, reason) in [
+        ("rtmp://h/live", Some(""), reason::SECRET_NOT_FOUND),
+        ("rtmp://h/live", Some("canary key"), reason::INVALID_SPEC),
+        ("rtmp://h", None, reason::INVALID_SPEC),
+        ("rtsps://h/a", None, reason::UNSUPPORTED_SCHEME),
+        ("http://h/a", None, reason::UNSUPPORTED_SCHEME),
+    ] {
+        let refused = forwarded(url, key, None).expect_err(url);
+        assert_eq!(refused.reason, reason, "{url}: {}", refused.message);
+        assert!(!refused.message.contains("canary"), "{}", refused.message);
+    }
+    let Ok(Target::Rtsp {
+        credentials: Some(credentials),
+        ..
+    }) = forwarded("rtsp://h/a", Some("key"), None)
+    else {
+        panic!("no credentials");
+    };
+    assert_eq!(
+        (
+            credentials.username.as_str(),
+            credentials.password.reveal().as_str()
+        ),
+        ("u", "p")
+    );
+}

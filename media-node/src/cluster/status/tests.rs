@@ -20,7 +20,7 @@ fn at(second: u64) -> SystemTime {
 }
 
 fn said(spec: &Value, phase: &Phase) -> CameraStatus {
-    of(&made(spec), phase, &[], None, at(100))
+    of(&made(spec), phase, None, &[], None, at(100))
 }
 
 fn condition<'a>(status: &'a CameraStatus, kind: &str) -> (bool, &'a str, &'a str) {
@@ -207,8 +207,8 @@ fn times_change_with_the_status_alone() {
         reason: Reason::Unreachable,
         detail: detail.to_owned(),
     };
-    let first = of(&camera, &failed("one"), &[], None, at(10));
-    let second = of(&camera, &failed("two"), &first.conditions, None, at(20));
+    let first = of(&camera, &failed("one"), None, &[], None, at(10));
+    let second = of(&camera, &failed("two"), None, &first.conditions, None, at(20));
     assert!(first != second && same_but_words(&first, &second));
     let ready = |s: &CameraStatus| {
         condition::find(&s.conditions, kind::READY).map(|c| c.last_transition_time.clone())
@@ -218,13 +218,13 @@ fn times_change_with_the_status_alone() {
         tracks: tracks(),
         since: at(30),
     };
-    let third = of(&camera, &live, &second.conditions, None, at(30));
+    let third = of(&camera, &live, None, &second.conditions, None, at(30));
     assert!(ready(&third) != ready(&second) && !same_but_words(&second, &third));
 }
 
 #[test]
 fn the_node_is_named_where_nobody_places() {
-    let status = of(&made(&door()), &Phase::Connecting, &[], Some("here"), at(1));
+    let status = of(&made(&door()), &Phase::Connecting, None, &[], Some("here"), at(1));
     assert_eq!(status.node.as_deref(), Some("here"));
     assert_eq!(described(&tracks()), "H264 1280x720, AAC");
 }

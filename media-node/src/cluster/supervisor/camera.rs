@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::credentials::{Found, SecretName};
+use super::forwards::{self, Forwards, Of};
 use crate::cluster::job_of::{self, Difference, Plan, Refusal};
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::status::{self, Phase};
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tracing::{debug, info};
 use weir_crds::condition::{self, kind, reason};
-use weir_crds::{Camera, CameraStatus, camera};
+use weir_crds::{Camera, CameraStatus};
 use weir_proto::media::StreamPath;
 
 /// A Secret that is older is read again when a source is dialled.
@@ -33,6 +34,7 @@ pub(super) struct Entry {
     /// Another camera that has the path.
     taken_by: Option<String>,
     work: Option<Work>,
+    forwards: Forwards,
     phase: Phase,
     /// Since the stream was last live.
     failure: Option<(Reason, String)>,
@@ -65,6 +67,7 @@ impl Entry {
             camera,
             taken_by: None,
             work: None,
+            forwards: Forwards::default(),
             phase: Phase::Connecting,
             failure: None,
             wanted_at: None,
@@ -98,9 +101,22 @@ impl Entry {
         self.leaving.is_some()
     }
 
-    pub(super) fn secret(&self) -> Option<SecretName> {
+    /// That of the source.
+    fn secret(&self) -> Option<SecretName> {
         let name = job_of::secret_of(&self.camera)?;
         Some((self.target.namespace.clone(), name.to_owned()))
+    }
+
+    /// Those of source and forwards.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = SecretName> {
+        let namespace = &self.target.namespace;
+        let of_forwards = self.camera.spec.forward.iter();
+        let of_forwards = of_forwards.filter_map(|asked| forwards::secret(asked, namespace));
+        self.secret().into_iter().chain(of_forwards)
+    }
+
+    pub(super) fn forwards(&self) -> &Forwards {
+        &self.forwards
     }
 
     /// Takes the newest version. True if anything may have changed.
@@ -137,7 +153,7 @@ impl Entry {
 
     /// Somebody wants to watch.
     pub(super) fn demand(&mut self, now: Instant) {
-        if self.camera.spec.connect == camera::Connect::OnDemand {
+        if self.camera.is_on_demand() {
             self.finished = false;
             self.wanted_at = Some(now);
         }
@@ -148,7 +164,7 @@ impl Entry {
         if self.leaving.is_some() || self.taken_by.is_some() {
             return false;
         }
-        let on_demand = self.camera.spec.connect == camera::Connect::OnDemand;
+        let on_demand = self.camera.is_on_demand();
         match (&self.phase, &self.work) {
             (Phase::Disabled | Phase::Refused(_) | Phase::NoPublisher, _) => false,
             (Phase::Finished | Phase::Idle, _) | (Phase::Failed { .. }, None) => on_demand,
@@ -166,6 +182,7 @@ impl Entry {
             || self.said.is_none()
             || self.restart_at.is_some()
             || (self.wanted_at.is_some() && self.work.is_some())
+            || self.forwards.needs_tick()
             || matches!(
                 self.phase,
                 Phase::Waiting(_) | Phase::Refused(_) | Phase::NoPublisher
@@ -248,7 +265,7 @@ impl Entry {
             return;
         }
         let decision = self.decide(c);
-        let on_demand = self.camera.spec.connect == camera::Connect::OnDemand;
+        let on_demand = self.camera.is_on_demand();
         let wanted = match &decision {
             Decision::Dial(job) if on_demand => self.wanted_at.map(|_| job),
             Decision::Dial(job) => (!self.finished).then_some(job),
@@ -277,6 +294,17 @@ impl Entry {
             (None, _) => {}
         }
         let phase = self.phase_of(&decision, c);
+        let path = match &decision {
+            Decision::Nothing(_) => None,
+            Decision::Dial(job) => Some(&job.path),
+            Decision::AwaitPublisher(path) => Some(path),
+        };
+        let of = Of {
+            target: &self.target,
+            path,
+            rest: None,
+        };
+        self.forwards.step(&self.camera.spec.forward, &of, c);
         self.say(phase, c);
     }
 
@@ -293,6 +321,8 @@ impl Entry {
                 info!(camera = %self.target, node = self.camera.node(), taken_over, "handed a camera over");
             }
             work.stop();
+            // Servers have the stream from the new node now.
+            self.forwards.stop();
         }
     }
 
@@ -306,7 +336,10 @@ impl Entry {
         if !self.camera.spec.enabled {
             return Decision::Nothing(Phase::Disabled);
         }
-        let credentials = match self.secret().map(|name| c.secrets.find(&name)) {
+        let credentials = match self
+            .secret()
+            .map(|name| c.secrets.find(&name, job_of::SOURCE_KEYS, job_of::credentials))
+        {
             None => None,
             Some(Found::Ready(credentials)) => Some(credentials),
             Some(Found::Refused(refusal)) => return Decision::Nothing(Phase::Refused(refusal)),
@@ -344,7 +377,7 @@ impl Entry {
             .failure
             .clone()
             .map(|(reason, detail)| Phase::Failed { reason, detail });
-        let off = self.camera.spec.connect == camera::Connect::OnDemand && self.wanted_at.is_none();
+        let off = self.camera.is_on_demand() && self.wanted_at.is_none();
         match &self.work {
             _ if off => failed.unwrap_or(Phase::Idle),
             Some(work) => match work.state() {
@@ -369,7 +402,9 @@ impl Entry {
             return;
         }
         let node = c.settings.standalone.then_some(c.settings.me.as_str());
-        let status = status::of(&self.camera, &phase, before, node, SystemTime::now());
+        let forwarding = self.forwards.said();
+        let now = SystemTime::now();
+        let status = status::of(&self.camera, &phase, forwarding.as_ref(), before, node, now);
         self.tell(&phase, &status, c);
         self.phase = phase;
         let version = self.camera.metadata.resource_version.clone();
@@ -428,7 +463,8 @@ impl Entry {
     }
 
     /// Stops what it started; the job is handed back as long as it runs.
-    pub(super) fn end(self) -> Option<Work> {
+    pub(super) fn end(mut self) -> Option<Work> {
+        self.forwards.stop();
         let work = self.work?;
         work.stop();
         Some(work)

@@ -1,10 +1,9 @@
-//! The Secrets that sources need, read once and kept: so that cameras can be redialled while the
+//! The Secrets that sources and forwards need, read once and kept: so that cameras can be redialled while the
 //! API server is away. They are read again when a source refuses them, when they change where
 //! that is told, and before a dial when they are old.
 
-use crate::cluster::job_of::{self, Refusal};
+use crate::cluster::job_of::Refusal;
 use crate::cluster::resource::{SecretData, Secrets, WriteError};
-use crate::ingest::Credentials;
 use kube::runtime::reflector::Store;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,9 +28,16 @@ pub(super) type SecretName = (String, String);
 /// The outcome of reading one.
 pub(super) type Answer = (SecretName, Result<Option<SecretData>, WriteError>);
 
+/// What was read.
+enum Known {
+    Data(SecretData),
+    /// There is none of that name.
+    Absent,
+}
+
 #[derive(Default)]
 struct Slot {
-    value: Option<Result<Credentials, Refusal>>,
+    value: Option<Known>,
     read_at: Option<Instant>,
     reading: bool,
     trouble: Option<String>,
@@ -47,15 +53,15 @@ pub(super) struct SecretCache {
 }
 
 /// What is known of a Secret.
-pub(super) enum Found {
-    Ready(Credentials),
+pub(super) enum Found<T> {
+    Ready(T),
     Refused(Refusal),
     /// Being read; the text says why that takes longer.
     Pending(Option<String>),
 }
 
 impl SecretCache {
-    /// `pools` have Secrets of their own, which no source is sent.
+    /// `pools` have Secrets of their own, which nobody else is sent.
     pub(super) fn new(
         source: Arc<dyn Secrets>,
         pools: Store<MediaPool>,
@@ -69,19 +75,30 @@ impl SecretCache {
         }
     }
 
-    pub(super) fn find(&mut self, name: &SecretName) -> Found {
+    /// What `read` makes of the Secret. `keys` are those that it should have, for people.
+    pub(super) fn find<T>(
+        &mut self,
+        name: &SecretName,
+        keys: &str,
+        read: impl FnOnce(&SecretData, &str) -> Result<T, Refusal>,
+    ) -> Found<T> {
         if self.pools.find(|pool| pool.owns_secret(&name.1)).is_some() {
             let message = format!(
-                "the Secret {} is the MediaPool's own, which no source is sent: name one for this source in \
-                 spec.credentials.secretName",
+                "the Secret {} is the MediaPool's own, which no other server is sent: name another in secretName",
                 name.1
             );
             return Found::Refused(Refusal::new(reason::INVALID_SPEC, message));
         }
         let slot = self.slots.entry(name.clone()).or_default();
         let found = match &slot.value {
-            Some(Ok(credentials)) => return Found::Ready(credentials.clone()),
-            Some(Err(refusal)) => Found::Refused(refusal.clone()),
+            Some(Known::Data(data)) => match read(data, &name.1) {
+                Ok(value) => return Found::Ready(value),
+                Err(refusal) => Found::Refused(refusal),
+            },
+            Some(Known::Absent) => {
+                let message = format!("the Secret {} does not exist: make it, with {keys}", name.1);
+                Found::Refused(Refusal::new(reason::SECRET_NOT_FOUND, message))
+            }
             None => Found::Pending(slot.trouble.clone()),
         };
         let settles = slot.missing.is_none_or(|since| since.elapsed() < SETTLING);
@@ -125,16 +142,7 @@ impl SecretCache {
         match outcome {
             Ok(data) => {
                 slot.trouble = None;
-                slot.value = Some(data.map_or_else(
-                    || {
-                        let message = format!(
-                            "the Secret {} does not exist: make it, with the keys username and password",
-                            name.1
-                        );
-                        Err(Refusal::new(reason::SECRET_NOT_FOUND, message))
-                    },
-                    |data| job_of::credentials(&data, &name.1),
-                ));
+                slot.value = Some(data.map_or(Known::Absent, Known::Data));
             }
             // What was known goes on to count.
             Err(error) => {

@@ -2,23 +2,30 @@
 
 use super::Context;
 use super::credentials::{Found, SETTLING, SecretName};
+use super::forwards::{self, Forwards, Of};
 use crate::cluster::job_of;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Match;
+use crate::cluster::status::Forwarding;
 use crate::cluster::work::{Work, WorkId};
 use crate::ingest::State;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, info};
+use weir_crds::Route;
 use weir_proto::media::StreamPath;
 
 /// Pulls at once; past that, a path that matches a Route is not found.
 const MOST: usize = 1_000;
 
 /// One path that a Route serves. The route is kept as it was when the pull began: changing or
-/// deleting it leaves its streams alone.
+/// deleting it leaves its streams alone. But where they are pushed to is as the route says now.
 struct Pull {
     matched: Match,
+    /// The Secrets that the forwards name.
+    forward_secrets: Vec<SecretName>,
+    forwards: Forwards,
     /// None while its Secret is being read.
     work: Option<Work>,
     /// When it began, or was last watched.
@@ -31,6 +38,13 @@ impl Pull {
         let namespace = self.matched.route.metadata.namespace.clone().unwrap_or_default();
         Some((namespace, credentials.secret_name.clone()))
     }
+}
+
+/// What follows a directory's pattern in a path.
+fn rest<'a>(route: &Route, path: &'a str) -> Option<&'a str> {
+    let pattern = route.canonical_pattern();
+    path.strip_prefix(pattern.as_str())
+        .filter(|_| pattern.ends_with('/'))
 }
 
 #[derive(Default)]
@@ -54,6 +68,8 @@ impl Pulls {
         };
         let pull = Pull {
             matched,
+            forward_secrets: Vec::new(),
+            forwards: Forwards::default(),
             work: None,
             seen: now,
         };
@@ -66,7 +82,10 @@ impl Pulls {
         let Some(pull) = self.0.get_mut(path).filter(|p| p.work.is_none()) else {
             return;
         };
-        let credentials = match pull.secret().map(|name| c.secrets.find(&name)) {
+        let credentials = match pull
+            .secret()
+            .map(|name| c.secrets.find(&name, job_of::SOURCE_KEYS, job_of::credentials))
+        {
             None => Ok(None),
             Some(Found::Ready(credentials)) => Ok(Some(credentials)),
             // The Secret of a Route that was just made may come in a moment; each tick tries again.
@@ -157,13 +176,64 @@ impl Pulls {
             }
             if c.hub.stream(path).is_some_and(|s| s.viewers() > 0) {
                 pull.seen = now;
-            } else if !pull.matched.route.spec.keep_alive && now - pull.seen >= c.settings.route_idle {
+            } else if !pull.matched.route.spec.keep_alive
+                && pull.forwards.is_empty()
+                && now - pull.seen >= c.settings.route_idle
+            {
                 if !work.is_stopping() {
                     info!(stream = %path, "nobody watches a route's stream any more");
                 }
                 work.stop();
             }
         }
+    }
+
+    /// Pushes each stream to where its route says now; `current` finds that route.
+    pub(super) fn forward(&mut self, current: impl Fn(&Target) -> Option<Arc<Route>>, c: &mut Context<'_>) {
+        for (path, pull) in &mut self.0 {
+            let target = Target::of(Kind::Route, &*pull.matched.route);
+            let route = current(&target);
+            let asked = route.as_ref().map_or(&[][..], |route| &route.spec.forward);
+            if asked.is_empty() && pull.forwards.is_empty() {
+                continue;
+            }
+            let secrets = asked
+                .iter()
+                .filter_map(|f| forwards::secret(f, &target.namespace));
+            pull.forward_secrets = secrets.collect();
+            let runs = pull.work.as_ref().is_some_and(|work| !work.is_stopping());
+            let canonical = job_of::canonical(path);
+            let of = Of {
+                target: &target,
+                path: runs.then_some(path),
+                rest: rest(&pull.matched.route, &canonical),
+            };
+            pull.forwards.step(asked, &of, c);
+        }
+    }
+
+    /// Whether one of these is what pushes a stream.
+    pub(super) fn has_forward(&self, id: WorkId) -> bool {
+        self.0.values().any(|pull| pull.forwards.has(id))
+    }
+
+    pub(super) fn forwards(&self) -> impl Iterator<Item = &Forwards> {
+        self.0.values().map(|pull| &pull.forwards)
+    }
+
+    /// What is said of the servers that a route's streams are pushed to: the worst of all its streams.
+    /// None if none of them runs here.
+    pub(super) fn forwarding(&self, route: &Target) -> Option<Forwarding> {
+        let of = |(_, pull): &(_, &Pull)| Target::of(Kind::Route, &*pull.matched.route) == *route;
+        let mut said: Vec<_> = self
+            .0
+            .iter()
+            .filter(of)
+            .filter_map(|(path, pull)| Some((path, pull.forwards.said()?)))
+            .collect();
+        // The order of the table is none.
+        said.sort_by(|(a, one), (b, other)| (one.holds, a.as_str()).cmp(&(other.holds, b.as_str())));
+        said.into_iter().next().map(|(_, forwarding)| forwarding)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -182,6 +252,11 @@ impl Pulls {
 
     pub(super) fn secrets(&self, into: &mut HashSet<SecretName>) {
         into.extend(self.0.values().filter_map(Pull::secret));
+        into.extend(
+            self.0
+                .values()
+                .flat_map(|pull| pull.forward_secrets.iter().cloned()),
+        );
     }
 
     pub(super) fn end_all(&mut self) -> Vec<Work> {

@@ -2,13 +2,14 @@
 
 use super::camera::Entry;
 use super::credentials::{Answer, SecretCache};
+use super::forwards::{Forwards, LABELS};
 use super::pull::Pulls;
 use super::{Context, Parts, Settings, Shared};
 use crate::cluster::job_of::{self, Refusal};
 use crate::cluster::report::Reports;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Table;
-use crate::cluster::status::{self, Phase};
+use crate::cluster::status::{self, Forwarding, Phase};
 use crate::cluster::work::{News, Work, WorkId};
 use std::collections::hash_map;
 use std::collections::{HashMap, HashSet};
@@ -46,6 +47,7 @@ impl Task {
             settings: &self.settings,
             hub: &self.parts.hub,
             launch: &*self.parts.launch,
+            forward: &*self.parts.forward,
             news: &self.news,
             reports: &self.reports,
             shared: &self.shared,
@@ -91,6 +93,7 @@ impl Task {
             .send_if_modified(|n| std::mem::replace(n, placed) != placed);
         self.index(&others);
         self.shared.indexed.store(version, Ordering::Release);
+        self.forward_routes();
         self.say_routes();
         self.forget_secrets();
         self.count();
@@ -196,6 +199,7 @@ impl Task {
             } else {
                 let matched = self.shared.index.lock().routes.find(&job_of::canonical(&path));
                 self.with(|_, pulls, c| pulls.demand(&path, matched, now, c));
+                self.forward_routes();
                 self.say_routes();
             }
         }
@@ -218,8 +222,19 @@ impl Task {
                 pulls.state_changed(id, now, c)
             }
         });
-        if pulled {
+        if pulled || self.pulls.has_forward(id) {
+            self.forward_routes();
             self.say_routes();
+            return;
+        }
+        let pushes = |entry: &Entry| entry.forwards().has(id);
+        let target = self
+            .entries
+            .iter()
+            .find(|(_, e)| pushes(e))
+            .map(|(t, _)| t.clone());
+        if let Some(target) = target {
+            self.with(|entries, _, c| entries.get_mut(&target).map(|e| e.step(now, c)));
             return;
         }
         let target = self
@@ -252,7 +267,7 @@ impl Task {
         let users: Vec<Target> = self
             .entries
             .iter()
-            .filter(|(_, e)| e.secret().as_ref() == Some(&name))
+            .filter(|(_, e)| e.secrets().any(|used| used == name))
             .map(|(t, _)| t.clone())
             .collect();
         for target in users {
@@ -260,6 +275,8 @@ impl Task {
             self.reindex(&target);
         }
         self.with(|_, pulls, c| pulls.begin_waiting(now, c));
+        self.forward_routes();
+        self.say_routes();
     }
 
     pub(super) fn tick(&mut self) {
@@ -281,14 +298,80 @@ impl Task {
                 pulls.tick(now, camera_has, c);
                 pulls.begin_waiting(now, c);
             });
+            self.forward_routes();
         }
         self.shared.index.lock().tidy(now);
         self.count();
     }
 
-    /// Statuses of Routes, where no operator writes them.
+    /// Pushes the streams of Routes to where their Routes say.
+    fn forward_routes(&mut self) {
+        if self.pulls.is_empty() {
+            return;
+        }
+        let routes = self.routes();
+        let current = |target: &Target| {
+            let found = routes.iter().find(|r| Target::of(Kind::Route, &***r) == *target);
+            found.cloned()
+        };
+        self.with(|_, pulls, c| pulls.forward(current, c));
+    }
+
+    /// What a Route's condition says of the servers that its streams are pushed to.
+    fn forwarding(&self, route: &Route, target: &Target) -> Option<Forwarding> {
+        if route.spec.forward.is_empty() {
+            return None;
+        }
+        Some(self.pulls.forwarding(target).unwrap_or_else(|| Forwarding {
+            holds: false,
+            reason: reason::NO_STREAM,
+            message: "no stream of this route runs".to_owned(),
+        }))
+    }
+
+    /// Where an operator writes the statuses of Routes, a node adds what becomes of the streams that it
+    /// pushes. The streams of a directory may run on many nodes, which can't have one condition: of those,
+    /// events tell.
+    fn say_forwarded_routes(&mut self) {
+        let exact = |route: &Arc<Route>| !route.canonical_pattern().ends_with('/');
+        let mut said = HashMap::new();
+        for route in self.routes().into_iter().filter(exact) {
+            let target = Target::of(Kind::Route, &*route);
+            let before = self.routes_said.remove(&target);
+            let forwarding = self
+                .pulls
+                .forwarding(&target)
+                .filter(|_| !route.spec.forward.is_empty());
+            if before.is_none() && forwarding.is_none() {
+                continue;
+            }
+            let conditions = before.map(|status| status.conditions).or_else(|| {
+                let status = route.status.as_ref()?;
+                Some(status.conditions.clone())
+            });
+            let status = status::of_forwarded_route(
+                &route,
+                forwarding.as_ref(),
+                &conditions.unwrap_or_default(),
+                SystemTime::now(),
+            );
+            if let Ok(value) = serde_json::to_value(&status) {
+                self.reports.put(&target, None, value, false);
+            }
+            if forwarding.is_some() {
+                said.insert(target, status);
+            }
+        }
+        for gone in self.routes_said.keys() {
+            self.reports.forget(gone);
+        }
+        self.routes_said = said;
+    }
+
+    /// Statuses of Routes, as far as no operator writes them.
     fn say_routes(&mut self) {
         if !self.settings.standalone {
+            self.say_forwarded_routes();
             return;
         }
         let routes = self.routes();
@@ -313,10 +396,12 @@ impl Task {
                 .or_else(|| route.status.clone())
                 .unwrap_or_default();
             let streams = self.pulls.count(&target);
+            let forwarding = self.forwarding(&route, &target);
             let status = status::of_route(
                 &route,
                 refused.as_ref(),
                 streams,
+                forwarding.as_ref(),
                 &before.conditions,
                 SystemTime::now(),
             );
@@ -333,7 +418,7 @@ impl Task {
     }
 
     fn forget_secrets(&mut self) {
-        let mut used: HashSet<_> = self.entries.values().filter_map(Entry::secret).collect();
+        let mut used: HashSet<_> = self.entries.values().flat_map(Entry::secrets).collect();
         self.pulls.secrets(&mut used);
         self.secrets.retain(&used);
     }
@@ -348,15 +433,26 @@ impl Task {
             metrics::gauge!("weir_cameras", "state" => label).set(number as f64);
         }
         metrics::gauge!("weir_route_streams").set(self.pulls.len() as f64);
+        for label in LABELS {
+            let of_cameras = self.entries.values().map(Entry::forwards);
+            let all = of_cameras.chain(self.pulls.forwards());
+            let number: usize = all.map(|forwards| forwards.count(label)).sum();
+            metrics::gauge!("weir_forwards", "state" => label).set(number as f64);
+        }
     }
 
     /// Stops everything; answers with the jobs whose end is to be waited for.
     pub(super) fn end_all(&mut self) -> HashSet<WorkId> {
+        let of_cameras = self.entries.values().map(Entry::forwards);
+        let pushing: HashSet<WorkId> = of_cameras
+            .chain(self.pulls.forwards())
+            .flat_map(Forwards::ids)
+            .collect();
         let works = self.entries.drain().filter_map(|(_, e)| e.end());
         self.ending.extend(works.map(|w| (w.id, w)));
         self.ending
             .extend(self.pulls.end_all().into_iter().map(|w| (w.id, w)));
-        self.ending.keys().copied().collect()
+        self.ending.keys().copied().chain(pushing).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
-use crate::cluster::fixtures::{Launcher, MadeUp, Vault, pass, path};
+use crate::cluster::fixtures::{Launcher, MadeUp, Pusher, Vault, pass, path};
 use crate::cluster::report::tests::Pad;
+use crate::egress::forward::{self, Target};
 use crate::ingest::{Reason, Source, State};
 use serde_json::{Value, json};
 use weir_crds::CameraStatus;
@@ -10,6 +11,7 @@ struct Fixture {
     world: MadeUp,
     hub: Arc<Hub>,
     launcher: Arc<Launcher>,
+    pusher: Arc<Pusher>,
     pad: Arc<Pad>,
     vault: Arc<Vault>,
     supervisor: Supervisor,
@@ -21,11 +23,13 @@ impl Fixture {
     fn new(standalone: bool) -> Self {
         let (world, hub) = (MadeUp::new(), Hub::new());
         let launcher = Launcher::new(hub.clone());
+        let pusher = Arc::new(Pusher::default());
         let (pad, vault) = (Arc::new(Pad::default()), Arc::new(Vault::default()));
         let parts = Parts {
             world: world.world.clone(),
             hub: hub.clone(),
             launch: launcher.clone(),
+            forward: pusher.clone(),
             writer: pad.clone(),
             secrets: vault.clone(),
         };
@@ -37,6 +41,7 @@ impl Fixture {
             world,
             hub,
             launcher,
+            pusher,
             pad,
             vault,
             supervisor,
@@ -671,4 +676,181 @@ async fn statuses_are_written_for_the_version_they_were_decided_from() {
     let version = f.pad.statuses.lock()[0].1.clone();
     let now = f.world.world.cameras.state()[0].metadata.resource_version.clone();
     assert_eq!(version, now);
+}
+
+const RTMP: &str = "rtmp://h/live/a";
+const RTSP: &str = "rtsp://h/in/a";
+
+fn forwarding(more: Value, forward: &Value) -> Value {
+    let mut camera = json!({"spec": {"source": {"rtsp": {"url": "rtsp://a/"}}, "forward": forward}});
+    if let Value::Object(more) = more {
+        camera["spec"].as_object_mut().expect("a spec").extend(more);
+    }
+    camera
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_pushed_and_the_condition_names_who_does_not_take_it() {
+    let f = Fixture::new(true);
+    // A standing wish: it waits for no viewer.
+    let list = json!([{"url": RTMP}, {"url": RTSP}]);
+    f.world
+        .camera("a", forwarding(json!({"connect": "OnDemand"}), &list));
+    pass(2.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+    assert_eq!(f.pusher.running(), [RTMP, RTSP]);
+    held(f.condition("a", kind::FORWARDING), false, "NoStream");
+    f.launcher.last().live();
+    let pushed = f.pusher.0.lock().clone();
+    for forward in &pushed {
+        forward.say(forward::State::Connecting);
+    }
+    pass(2.0).await;
+    held(f.condition("a", kind::FORWARDING), false, "Connecting");
+    pushed[0].say(forward::State::Live);
+    pushed[1].say(forward::State::Failed {
+        reason: forward::Reason::Refused,
+        message: format!("{RTSP} refuses ANNOUNCE"),
+    });
+    pass(2.0).await;
+    held(f.condition("a", kind::FORWARDING), false, "Refused");
+    let said = f.said("a");
+    let message = &said["conditions"].as_array().expect("conditions")[3]["message"];
+    assert_eq!(message, "rtsp://h/in/a refuses ANNOUNCE");
+    pushed[1].say(forward::State::Live);
+    pass(2.0).await;
+    held(f.condition("a", kind::FORWARDING), true, "Forwarding");
+    held(f.connected("a"), true, "Connected");
+    let of_forwards = |(reason, _): &(&str, String)| matches!(*reason, "Forwarding" | "ForwardFailed");
+    assert_eq!(f.notices().into_iter().filter(of_forwards).count(), 3);
+    // Nobody watches, for longer than the idle time.
+    pass(600.0).await;
+    assert_eq!(f.launcher.running(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_list_concerns_those_alone_that_changed() {
+    let f = Fixture::new(true);
+    f.world
+        .camera("a", forwarding(json!({}), &json!([{"url": RTMP}, {"url": RTSP}])));
+    pass(0.5).await;
+    f.launcher.last().live();
+    let first = f.pusher.0.lock()[0].clone();
+    first.say(forward::State::Live);
+    pass(2.0).await;
+    f.world.camera(
+        "a",
+        forwarding(json!({}), &json!([{"url": "rtsp://h/other"}, {"url": RTMP}])),
+    );
+    pass(2.0).await;
+    assert_eq!(f.pusher.running(), [RTMP, "rtsp://h/other"]);
+    assert_eq!((f.pusher.count(), first.is_stopped()), (3, false));
+    assert_eq!((f.launcher.count(), f.launcher.running().len()), (1, 1));
+    // Without a stream there is nothing to push.
+    f.world.camera(
+        "a",
+        forwarding(json!({"enabled": false}), &json!([{"url": RTMP}])),
+    );
+    pass(2.0).await;
+    assert!(f.pusher.running().is_empty());
+    held(f.condition("a", kind::FORWARDING), false, "NoStream");
+    f.world.camera("a", forwarding(json!({}), &json!([])));
+    pass(2.0).await;
+    held(f.condition("a", kind::FORWARDING), false, "none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_shown_what_its_secret_says_and_no_pool_secret() {
+    let f = Fixture::new(true);
+    f.world.pool("media", &json!({}));
+    let list =
+        json!([{"url": "rtmp://h/live", "secretName": "key"}, {"url": RTSP, "secretName": "media-auth"}]);
+    f.world.camera("a", forwarding(json!({}), &list));
+    pass(2.0).await;
+    assert_eq!(f.pusher.count(), 0);
+    held(f.condition("a", kind::FORWARDING), false, "SecretNotFound");
+    *f.vault.password.lock() = Some("one".to_owned());
+    pass(10.0).await;
+    let key = || match &f.pusher.last().forward.target {
+        Target::Rtmp { url, .. } => url.parts().stream_path(),
+        Target::Rtsp { .. } => String::new(),
+    };
+    assert_eq!(
+        (f.pusher.running(), key()),
+        (vec!["rtmp://h/live".to_owned()], "/live/one".to_owned())
+    );
+    held(f.condition("a", kind::FORWARDING), false, "NoStream");
+    let first = f.pusher.last();
+    first.say(forward::State::Live);
+    pass(2.0).await;
+    held(f.condition("a", kind::FORWARDING), false, "InvalidSpec");
+    // A new key breaks no stream that is taken; the next dial has it.
+    *f.vault.password.lock() = Some("two".to_owned());
+    pass(120.0).await;
+    assert_eq!(f.pusher.count(), 1);
+    first.say(forward::State::Failed {
+        reason: forward::Reason::AuthFailed,
+        message: "made up".to_owned(),
+    });
+    pass(2.0).await;
+    assert_eq!(
+        (f.pusher.count(), key(), first.is_stopped()),
+        (2, "/live/two".to_owned(), true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_route_started_is_pushed_as_the_route_says_now() {
+    let f = Fixture::new(true);
+    let route =
+        |forward: &Value| json!({"spec": {"pattern": "/hr/", "url": "rtsp://h/", "forward": forward}});
+    f.world.route_of("r", route(&json!([{"url": "rtsp://o/in"}])));
+    pass(2.0).await;
+    held(f.condition("r", kind::FORWARDING), false, "NoStream");
+    let waiting = f.ask("hr/Door", 10);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    assert_eq!(f.pusher.running(), ["rtsp://o/in/door"]);
+    f.pusher.last().say(forward::State::Live);
+    pass(2.0).await;
+    held(f.condition("r", kind::FORWARDING), true, "Forwarding");
+    // It is kept, though nobody watches.
+    pass(900.0).await;
+    assert_eq!(f.launcher.running(), ["hr/door"]);
+    f.world.route_of("r", route(&json!([])));
+    pass(2.0).await;
+    assert!(f.pusher.running().is_empty());
+    held(f.condition("r", kind::FORWARDING), false, "none");
+    pass(400.0).await;
+    assert!(f.launcher.running().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_says_of_a_route_no_more_than_where_it_is_pushed_to() {
+    let f = Fixture::new(false);
+    let route = |pattern: &str| json!({"spec": {"pattern": pattern, "url": "rtsp://h/x", "forward": [{"url": RTSP}]}});
+    f.world.route_of("one", route("/one"));
+    f.world.route_of("all", route("/all/"));
+    pass(2.0).await;
+    assert_eq!(f.written("one") + f.written("all"), 0);
+    for path in ["one", "all/x"] {
+        let waiting = f.ask(path, 10);
+        pass(0.5).await;
+        f.launcher.last().live();
+        assert!(waiting.await.expect("answered"));
+        f.pusher.last().say(forward::State::Live);
+    }
+    pass(2.0).await;
+    assert_eq!(f.pusher.count(), 2);
+    held(f.condition("one", kind::FORWARDING), true, "Forwarding");
+    assert_eq!(f.said("one").as_object().map(serde_json::Map::len), Some(1));
+    assert_eq!(
+        f.written("all"),
+        0,
+        "many nodes may push streams of one directory"
+    );
+    f.launcher.started.lock()[0].fail(Reason::Ended);
+    pass(3.0).await;
+    assert_eq!(f.said("one"), json!({}), "it is taken back");
 }

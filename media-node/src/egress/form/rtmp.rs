@@ -1,4 +1,4 @@
-//! RTMP messages: the same bytes for all viewers.
+//! RTMP messages: the same bytes for all viewers, and for all servers alike.
 
 use crate::hub::{Form, FormKey, Packed};
 use weir_proto::flv::H265Dialect;
@@ -11,12 +11,22 @@ pub const KEY: FormKey = FormKey {
     layout: 0,
 };
 
+/// All servers that gave us this message stream get the same bytes.
+pub const fn push_key(message_stream: u32) -> FormKey {
+    FormKey {
+        name: "rtmp-push",
+        layout: message_stream as u64,
+    }
+}
+
 /// The mark of a piece that is an access unit, which a viewer who pauses does without.
 pub const MEDIA: u8 = 1;
 
-/// RTMP for all viewers of a stream.
+/// RTMP for all viewers of a stream, or for servers that it is pushed to.
 pub struct RtmpForm {
     muxer: Muxer,
+    /// Of a server.
+    message_stream: Option<u32>,
     /// Decoding time of the newest access unit.
     newest: Timestamp,
 }
@@ -24,20 +34,34 @@ pub struct RtmpForm {
 impl RtmpForm {
     /// Whether RTMP has a place for any of the tracks.
     pub fn carries_any(tracks: &Tracks) -> bool {
-        muxer(tracks).carries_any()
+        muxer(tracks, None).carries_any()
     }
 
     pub fn new(tracks: &Tracks) -> Self {
         Self {
-            muxer: muxer(tracks),
+            muxer: muxer(tracks, None),
+            message_stream: None,
+            newest: Timestamp::from_millis(0),
+        }
+    }
+
+    /// For servers that we publish to, on the message stream that they chose.
+    pub fn for_servers(tracks: &Tracks, message_stream: u32) -> Self {
+        let message_stream = Some(message_stream);
+        Self {
+            muxer: muxer(tracks, message_stream),
+            message_stream,
             newest: Timestamp::from_millis(0),
         }
     }
 }
 
-/// H.265 as Enhanced RTMP has it: players that take it over RTMP at all know no other way.
-fn muxer(tracks: &Tracks) -> Muxer {
-    Muxer::for_viewers(tracks, H265Dialect::Enhanced)
+/// H.265 as Enhanced RTMP has it: players and servers that take it over RTMP at all know no other way.
+fn muxer(tracks: &Tracks, message_stream: Option<u32>) -> Muxer {
+    match message_stream {
+        None => Muxer::for_viewers(tracks, H265Dialect::Enhanced),
+        Some(number) => Muxer::for_server(tracks, H265Dialect::Enhanced, number),
+    }
 }
 
 impl Form for RtmpForm {
@@ -56,7 +80,7 @@ impl Form for RtmpForm {
     }
 
     fn tracks_changed(&mut self, tracks: &Tracks, out: &mut Packed) {
-        self.muxer = muxer(tracks);
+        self.muxer = muxer(tracks, self.message_stream);
         self.muxer.sequence_headers(self.newest, &mut out.buffer);
         out.cut(0, false);
     }

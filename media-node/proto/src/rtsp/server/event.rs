@@ -66,6 +66,8 @@ pub enum Event {
         track: u8,
         /// The client's ports for RTP and RTCP, at the connection's remote address.
         client_ports: (u16, u16),
+        /// Whether the packets will go to the client ([`Right::Pull`]) or come from it.
+        right: Right,
     },
     /// Find the group that the stream is sent to, and the track's ports in it:
     /// [`super::Session::multicast`], or `refuse` with 461.
@@ -96,7 +98,7 @@ pub enum Delivery {
         rtp: u8,
         rtcp: u8,
     },
-    /// From our ports to the client's, RTP and RTCP each.
+    /// Between our ports and the client's, RTP and RTCP each.
     Udp {
         client_ports: (u16, u16),
         server_ports: (u16, u16),

@@ -1,6 +1,6 @@
 //! SETUP: which track a URL means, and how its packets will travel.
 
-use super::{Carrier, Delivery, Event, Group, Mode, Pending, Session, Setup, State, Step};
+use super::{Carrier, Delivery, Event, Group, Mode, Pending, Right, Session, Setup, State, Step};
 use crate::media::TrackKind;
 use crate::rtsp::transport::{Lower, Transport};
 use crate::rtsp::{Request, Status};
@@ -115,10 +115,15 @@ impl Session {
                     path: path.clone(),
                     step,
                 });
+                let right = match self.mode {
+                    Some(Mode::Record) => Right::Push,
+                    Some(Mode::Play) | None => Right::Pull,
+                };
                 Event::SetupUdp {
                     path,
                     track,
                     client_ports,
+                    right,
                 }
             }
             Ok((chosen, Way::Multicast)) => {
@@ -282,7 +287,9 @@ impl Session {
                 }
                 Ok(Way::Interleaved { rtp, rtcp })
             }
-            _ if mode == Mode::Record => {
+            _ if mode == Mode::Record
+                && (transport.lower != Lower::UdpUnicast || self.config.carrier != Carrier::Tcp) =>
+            {
                 let reason = "when mode = record，only support tcp unicast";
                 Err((Status::UnsupportedTransport, Some(reason)))
             }

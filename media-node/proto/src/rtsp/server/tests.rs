@@ -316,6 +316,49 @@ fn a_viewer_by_multicast_learns_the_group() {
 }
 
 #[test]
+fn a_publisher_may_send_datagrams() {
+    for mode in ["mode=record", "mode=\"RECORD\"", "mode=receive"] {
+        let mut fixture = Fixture::new(config());
+        fixture.announce();
+        let transport = format!("Transport: RTP/AVP;unicast;client_port=5000-5001;{mode}");
+        let (setup, _) = fixture.send("SETUP", "rtsp://h/Room/Door/streamid=0", &[&transport], "");
+        let expected =
+            format!("RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: s1\r\n{transport};server_port=7000-7001");
+        assert_eq!(setup, expected);
+        let asked = fixture.events.last();
+        assert!(
+            matches!(
+                asked,
+                Some(Event::SetupUdp {
+                    client_ports: (5000, 5001),
+                    right: Right::Push,
+                    ..
+                })
+            ),
+            "{asked:?}"
+        );
+        // One session, one way of delivery.
+        let interleaved = "RTP/AVP/TCP;unicast;interleaved=2-3;mode=record";
+        assert_eq!(
+            fixture.setup("streamid=1", interleaved),
+            "461 when mode = record，only support tcp unicast"
+        );
+        assert_eq!(fixture.status("RECORD", "rtsp://h/Room/Door", &[], ""), "200 OK");
+        assert!(fixture.session.is_recording());
+    }
+    // Over a WebSocket there are none.
+    let mut fixture = Fixture::new(Config {
+        carrier: Carrier::WebSocket,
+        ..config()
+    });
+    fixture.announce();
+    assert_eq!(
+        fixture.setup("streamid=0", "RTP/AVP;unicast;client_port=5000-5001;mode=record"),
+        "461 when mode = record，only support tcp unicast"
+    );
+}
+
+#[test]
 fn a_refused_udp_setup_leaves_the_state_alone() {
     let mut fixture = Fixture::new(config());
     fixture.describe();
@@ -430,9 +473,10 @@ fn setups_that_are_refused() {
     }
     let publisher = [
         (TCP, "451 Current state can't setup as play"),
+        ("RTP/AVP;unicast;mode=record", "451 malformed trannsport"),
         (
-            "RTP/AVP;unicast;client_port=2-3;mode=record",
-            "461 when mode = record，only support tcp unicast",
+            "RTP/AVP;unicast;client_port=0-1;mode=record",
+            "451 malformed trannsport",
         ),
         (
             "RTP/AVP;mode=record",

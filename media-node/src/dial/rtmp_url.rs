@@ -1,4 +1,4 @@
-//! Where an RTMP source is.
+//! Where an RTMP server is.
 
 use std::fmt;
 use weir_proto::Redacted;
@@ -22,7 +22,7 @@ impl RtmpUrl {
         Ok(Self { text, url })
     }
 
-    /// The source as people may see it.
+    /// The URL as people may see it.
     pub fn shown(&self) -> &str {
         let text = self.text.reveal();
         text.find('?').map_or(text, |at| &text[..at])
@@ -43,7 +43,7 @@ impl RtmpUrl {
         self.url.tls()
     }
 
-    pub(super) const fn parts(&self) -> &Url {
+    pub const fn parts(&self) -> &Url {
         &self.url
     }
 }
