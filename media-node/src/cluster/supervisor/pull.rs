@@ -6,6 +6,7 @@ use crate::cluster::job_of;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Match;
 use crate::cluster::work::{Work, WorkId};
+use crate::hub::Verdict;
 use crate::ingest::State;
 use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
@@ -23,6 +24,9 @@ struct Pull {
     work: Option<Work>,
     /// When it began, or was last watched.
     seen: Instant,
+    was_live: bool,
+    /// Somebody asks for it while it is on its way out.
+    again: bool,
 }
 
 impl Pull {
@@ -45,7 +49,8 @@ impl Pulls {
         now: Instant,
         c: &mut Context<'_>,
     ) {
-        if self.0.contains_key(path) {
+        if let Some(pull) = self.0.get_mut(path) {
+            pull.again |= pull.was_live && c.hub.stream(path).is_none();
             return;
         }
         let Some(matched) = matched.filter(|_| self.0.len() < MOST) else {
@@ -56,6 +61,8 @@ impl Pulls {
             matched,
             work: None,
             seen: now,
+            was_live: false,
+            again: false,
         };
         self.0.insert(path.clone(), pull);
         self.begin(path, now, c);
@@ -127,7 +134,12 @@ impl Pulls {
             return false;
         };
         match pull.work.as_ref().map(Work::state) {
-            Some(State::Live { .. }) => pull.seen = now,
+            Some(State::Live { .. }) => {
+                pull.seen = now;
+                pull.was_live = true;
+            }
+            // It has ended, or was closed. That says nothing of the next start, which may be at once.
+            Some(State::Failed { .. }) if pull.was_live => {}
             Some(State::Failed { reason, message, .. }) => {
                 info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream has no media");
                 c.failed(path, now);
@@ -142,8 +154,11 @@ impl Pulls {
         let Some(path) = self.find(id).map(|(path, _)| path.clone()) else {
             return false;
         };
-        c.hub.refuse(&path);
-        self.0.remove(&path);
+        // By whatever route there is now.
+        let again = self.0.remove(&path).is_some_and(|pull| pull.again);
+        if !again || c.shared.ask(&path) == Verdict::Unknown {
+            c.hub.refuse(&path);
+        }
         true
     }
 
