@@ -16,6 +16,7 @@
 //! | `browser` | players in headless Chromium |
 //! | `tls` | certificates, and clients that trust them |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
+//! | `ipchub` | the lines of the ipchub contract, as checks for any place |
 //!
 //! The tests are in `tests/loopback_*.rs` (one process, no cluster) and `tests/e2e_*.rs` (a cluster). Run them by
 //! `just loopback` and `just e2e`, which build what they need.
@@ -24,6 +25,7 @@ pub mod browser;
 pub mod camera;
 pub mod cluster;
 pub mod hls;
+pub mod ipchub;
 pub mod manifest;
 pub mod media_node;
 pub mod parted_playlist;

@@ -1,7 +1,10 @@
 //! RTSP as the tests speak it themselves, where a player would not tell what it was answered.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BytesMut};
+use md5::{Digest, Md5};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -83,6 +86,12 @@ pub struct Connection<S = TcpStream> {
     socket: S,
     input: BytesMut,
     sequence: u32,
+    /// Name and password, or its MD5.
+    login: Option<(String, String)>,
+    /// The server's newest challenge.
+    nonce: String,
+    /// Channels on which packets came.
+    channels: BTreeSet<u8>,
 }
 
 impl Connection {
@@ -91,7 +100,29 @@ impl Connection {
     /// # Errors
     /// When nobody listens.
     pub async fn open(port: u16) -> Result<Self> {
-        Ok(Self::over(TcpStream::connect(("127.0.0.1", port)).await?))
+        Self::open_at(&format!("127.0.0.1:{port}")).await
+    }
+
+    /// Connects to `host:port`.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub async fn open_at(address: &str) -> Result<Self> {
+        let socket = TcpStream::connect(address).await;
+        Ok(Self::over(
+            socket.with_context(|| format!("connect to {address}"))?,
+        ))
+    }
+
+    /// The same as somebody; `secret` is the password or its MD5. Learns the challenge by OPTIONS.
+    ///
+    /// # Errors
+    /// When nobody listens, or there is no challenge.
+    pub async fn open_as(address: &str, user: &str, secret: &str) -> Result<Self> {
+        let mut connection = Self::open_at(address).await?;
+        connection.ask("OPTIONS", "*", &[]).await?.ok()?;
+        connection.log_in(user, secret);
+        Ok(connection)
     }
 }
 
@@ -102,7 +133,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             socket,
             input: BytesMut::new(),
             sequence: 0,
+            login: None,
+            nonce: String::new(),
+            channels: BTreeSet::new(),
         }
+    }
+
+    /// Answers the newest challenge of ipchub's realm with each request from now on.
+    pub fn log_in(&mut self, user: &str, secret: &str) {
+        self.login = Some((user.to_owned(), secret.to_owned()));
+    }
+
+    /// RFC 2069: without a quality of protection.
+    fn authorization(&self, method: &str, url: &str) -> Option<String> {
+        let (user, secret) = self.login.as_ref()?;
+        let md5 = |text: String| format!("{:x}", Md5::digest(text));
+        let nonce = &self.nonce;
+        let (who, what) = (
+            md5(format!("{user}:ipchub:{secret}")),
+            md5(format!("{method}:{url}")),
+        );
+        let response = md5(format!("{who}:{nonce}:{what}"));
+        Some(format!(
+            "Authorization: Digest username=\"{user}\", realm=\"ipchub\", nonce=\"{nonce}\", uri=\"{url}\", \
+             response=\"{response}\""
+        ))
     }
 
     /// Sends a request, and awaits its response; packets before it are passed over.
@@ -110,22 +165,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// When none comes.
     pub async fn ask(&mut self, method: &str, url: &str, headers: &[&str]) -> Result<Response> {
-        self.ask_with(method, url, headers, "").await
+        self.send(method, url, headers, "").await
     }
 
-    /// The same for a request with a body.
+    /// Describes a stream, sets these tracks up over the connection and plays them.
     ///
     /// # Errors
-    /// When no response comes.
-    pub async fn ask_with(
-        &mut self,
-        method: &str,
-        url: &str,
-        headers: &[&str],
-        body: &str,
-    ) -> Result<Response> {
+    /// When any of it is refused.
+    pub async fn play(&mut self, url: &str, tracks: &[u8]) -> Result<()> {
+        self.ask("DESCRIBE", url, &[]).await?.ok()?;
+        for track in tracks {
+            let of_track = format!("{url}/streamid={track}");
+            self.ask("SETUP", &of_track, &[&interleaved(*track, "")])
+                .await?
+                .ok()?;
+        }
+        self.ask("PLAY", url, &[]).await?.ok().map(drop)
+    }
+
+    /// The channels on which packets have come before responses.
+    pub fn channels(&self) -> Vec<u8> {
+        self.channels.iter().copied().collect()
+    }
+
+    /// `ask` with a body.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub async fn send(&mut self, method: &str, url: &str, headers: &[&str], body: &str) -> Result<Response> {
         self.sequence += 1;
-        let request = request(method, url, self.sequence, headers, body);
+        let authorization = self.authorization(method, url);
+        let headers: Vec<_> = headers.iter().copied().chain(authorization.as_deref()).collect();
+        let request = request(method, url, self.sequence, &headers, body);
         self.socket.write_all(request.as_bytes()).await?;
         let response = timeout(secs(20), self.response())
             .await
@@ -134,12 +205,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             response.header("CSeq")? == self.sequence.to_string(),
             "{response:?}"
         );
+        let challenge = response.header("WWW-Authenticate").unwrap_or_default();
+        if let Some((_, nonce)) = challenge.split_once("nonce=\"") {
+            nonce.trim_end_matches('"').clone_into(&mut self.nonce);
+        }
         Ok(response)
     }
 
     async fn response(&mut self) -> Result<Response> {
         loop {
             if let Some(length) = self.packet() {
+                self.channels.insert(self.input[1]);
                 self.input.advance(length);
                 continue;
             }

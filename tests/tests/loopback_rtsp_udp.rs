@@ -134,7 +134,7 @@ impl Publisher {
         let url = format!("{}?token={}", node.rtsp("gate"), node.login().await?.access);
         let mut connection = Connection::open(node.port("rtsp")).await?;
         connection
-            .ask_with("ANNOUNCE", &url, &["Content-Type: application/sdp"], &sdp)
+            .send("ANNOUNCE", &url, &["Content-Type: application/sdp"], &sdp)
             .await?
             .ok()?;
         let reported = reports.local_addr()?.port();
@@ -267,7 +267,7 @@ async fn ports_are_given_back() -> Result<()> {
     for _ in 0..20 {
         let mut connection = Connection::open(node.port("rtsp")).await?;
         connection
-            .ask_with("ANNOUNCE", &url, &["Content-Type: application/sdp"], sdp)
+            .send("ANNOUNCE", &url, &["Content-Type: application/sdp"], sdp)
             .await?
             .ok()?;
         // Twice: the second takes the place of the first.

@@ -51,8 +51,9 @@ fn secure(url: &str) -> String {
     format!("{scheme}s://{rest}")
 }
 
+/// The line of the ipchub contract: the same set by https, wss and RTSP over TLS.
 #[tokio::test]
-async fn every_form_plays_with_tls_and_without() -> Result<()> {
+async fn ipchub_tls() -> Result<()> {
     let (node, certificate, folder) = node().await?;
     let authority = folder.path().join(tls::CERTIFICATE);
     let verified = ["-tls_verify", "1", "-ca_file", &authority.to_string_lossy()];

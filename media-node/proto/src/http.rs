@@ -22,7 +22,7 @@ const RTSP: [&[u8]; 10] = [
     b"RECORD ",
     b"REDIRECT ",
 ];
-const HTTP: [&[u8]; 8] = [
+const HTTP: [&[u8]; 9] = [
     b"GET ",
     b"POST ",
     b"PUT ",
@@ -31,6 +31,7 @@ const HTTP: [&[u8]; 8] = [
     b"PATCH ",
     b"CONNECT ",
     b"TRACE ",
+    b"QUERY ",
 ];
 const OPTIONS: &[u8] = b"OPTIONS ";
 const RTSP_TARGETS: [&[u8]; 3] = [b"* RTSP", b"rtsp://", b"rtsps://"];
@@ -104,6 +105,7 @@ mod tests {
         for (bytes, want) in [
             ("GET / HTTP/1.1", Some(Protocol::Http)),
             ("POST /x", Some(Protocol::Http)),
+            ("QUERY /x", Some(Protocol::Http)),
             ("OPTIONS * RTSP/1.0", Some(Protocol::Rtsp)),
             ("OPTIONS RTSP://h/a RTSP/1.0", Some(Protocol::Rtsp)),
             ("OPTIONS /api HTTP/1.1", Some(Protocol::Http)),

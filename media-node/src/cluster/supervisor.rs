@@ -129,17 +129,22 @@ impl Supervisor {
 
 impl Demand for Supervisor {
     fn wanted(&self, path: &StreamPath) -> Verdict {
-        // What was just made known to the world may be what is asked for.
-        let is_behind = self.0.is_behind();
-        let verdict = self.0.index.lock().ask(path, is_behind, Instant::now());
-        if verdict == Verdict::Coming {
-            self.0.bell.notify_one();
-        }
-        verdict
+        self.0.ask(path)
     }
 }
 
 impl Shared {
+    /// Somebody asks for a path; the task hears of it if it can be brought.
+    fn ask(&self, path: &StreamPath) -> Verdict {
+        // What was just made known to the world may be what is asked for.
+        let is_behind = self.is_behind();
+        let verdict = self.index.lock().ask(path, is_behind, Instant::now());
+        if verdict == Verdict::Coming {
+            self.bell.notify_one();
+        }
+        verdict
+    }
+
     /// Whether the world has changed since the index was made.
     fn is_behind(&self) -> bool {
         self.world.version() != self.indexed.load(Ordering::Acquire)

@@ -94,7 +94,7 @@ async fn dispatch(
     let Some((stem, extension)) = split_extension(&rest) else {
         return Refusal::NotFound.into_response();
     };
-    if extension == "xml" && stem.ends_with("crossdomain") {
+    if rest.rsplit('/').next() == Some("crossdomain.xml") {
         return crossdomain();
     }
     let caller = streams.viewing.auth.caller_by_token(token).await;

@@ -157,8 +157,9 @@ impl Incoming<'_> {
             match timeout(SILENCE, read(socket, &mut input)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
+                    // Its stream has not ended, as far as anybody knows.
                     let text = format!("the relay from {} broke: {error}", self.address);
-                    return Err(Failure::new(Reason::Ended, text).into());
+                    return Err(Failure::new(Reason::Unreachable, text).into());
                 }
                 Err(_) => {
                     let text = format!("{} said nothing for {} s", self.address, SILENCE.as_secs());

@@ -73,6 +73,10 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 /// Statuses that mean the same everywhere.
 fn describe_refusals(operation: &mut Operation) {
+    let is_login = matches!(
+        operation.operation_id.as_deref(),
+        Some("ipchub.login" | "ipchub.refreshtoken")
+    );
     let mut describe = |status: &str, description: &str| {
         let text = ContentBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
@@ -84,11 +88,31 @@ fn describe_refusals(operation: &mut Operation) {
         let responses = &mut operation.responses.responses;
         responses.entry(status.into()).or_insert_with(|| response.into());
     };
-    if operation.security.is_some() {
+    let scopes = operation.security.as_ref().map(serde_json::to_value);
+    if let Some(Ok(scopes)) = scopes {
         describe("401", "No token, or one that opens nothing");
-        describe("403", "For administrators only");
+        if scopes[0]["token"][0] == "admin" {
+            describe("403", "For administrators only");
+        }
     }
-    describe("500", "Wrong input, or a failure; the text says which");
+    if operation.request_body.is_some() {
+        describe("413", "The body is longer than any that is meant");
+    }
+    let tag = operation
+        .tags
+        .as_ref()
+        .and_then(|tags| tags.first())
+        .map(String::as_str);
+    // Operations whose input can be wrong say so themselves, and begin with these words: "Wrong input".
+    if matches!(tag, Some("users" | "routes")) || is_login {
+        describe("500", "A failure of the store");
+    }
+    if tag != Some("browsers") {
+        describe(
+            "503",
+            "Overloaded, or the store of accounts is away: try again after `Retry-After`",
+        );
+    }
 }
 
 /// Login, as it is sent.

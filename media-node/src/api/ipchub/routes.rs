@@ -57,7 +57,10 @@ struct Wish {
         ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = wire::RouteList, content_type = "text/plain")),
+    responses(
+        (status = 200, description = "A page", body = wire::RouteList, content_type = "text/plain"),
+        (status = 500, description = "Wrong input: no such size of a page. Or a failure of the store", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
@@ -89,7 +92,7 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     operation_id = "ipchub.routes.get",
     tag = "routes",
     summary = "Tells about the route of a pattern",
-    params(("pattern" = String, Path, description = "With its slashes; a final one counts")),
+    params(("pattern" = String, Path, description = "With its slashes; a final one counts", example = "gate/a1")),
     responses(
         (status = 200, description = "With credentials", body = wire::Route, content_type = "text/plain"),
         (status = 404, description = "No such route", body = String),
@@ -110,8 +113,11 @@ pub(super) async fn one(api: &Api, path: &str) -> Result<Response, Error> {
     operation_id = "ipchub.routes.delete",
     tag = "routes",
     summary = "Deletes a route; its streams go on",
-    params(("pattern" = String, Path, description = "With its slashes; a final one counts")),
-    responses((status = 200, description = "Deleted, or was not there")),
+    params(("pattern" = String, Path, description = "With its slashes; a final one counts", example = "gate/a1")),
+    responses(
+        (status = 200, description = "Deleted, or was not there"),
+        (status = 404, description = "The pattern is no UTF-8", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn delete(api: &Api, path: &str) -> Result<Response, Error> {
@@ -139,7 +145,10 @@ pub(super) async fn delete(api: &Api, path: &str) -> Result<Response, Error> {
     tag = "routes",
     summary = "Creates or updates the route of a pattern",
     request_body = openapi::SavedRoute,
-    responses((status = 200, description = "Saved")),
+    responses(
+        (status = 200, description = "Saved"),
+        (status = 500, description = "Wrong input: no such JSON, or no URL. Or a failure of the store", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn save(api: &Api, body: &[u8]) -> Result<Response, Error> {

@@ -21,7 +21,10 @@ use weir_proto::media::StreamPath;
         ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = wire::StreamList, content_type = "text/plain")),
+    responses(
+        (status = 200, description = "A page", body = wire::StreamList, content_type = "text/plain"),
+        (status = 500, description = "Wrong input: no such size of a page", body = String),
+    ),
     security(("token" = []))
 )]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
@@ -48,7 +51,7 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     tag = "streams",
     summary = "Tells about a stream that runs",
     params(
-        ("path" = String, Path, description = "With its slashes"),
+        ("path" = String, Path, description = "With its slashes", example = "gate/a1"),
         ("c" = Option<String>, Query, description = "1 adds consumers"),
     ),
     responses(
@@ -70,8 +73,11 @@ pub(super) async fn one(api: &Api, path: &str, uri: &Uri) -> Result<Response, Er
     operation_id = "ipchub.streams.delete",
     tag = "streams",
     summary = "Closes a stream: its source, and all who watch",
-    params(("path" = String, Path, description = "With its slashes")),
-    responses((status = 200, description = "Closed, or did not run")),
+    params(("path" = String, Path, description = "With its slashes", example = "gate/a1")),
+    responses(
+        (status = 200, description = "Closed, or did not run"),
+        (status = 404, description = "The path is no UTF-8", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn delete(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
@@ -93,10 +99,14 @@ pub(super) async fn delete(api: &Api, path: &str, uri: &Uri) -> Result<Response,
     tag = "streams",
     summary = "Lets one who watches go",
     params(
-        ("path" = String, Path, description = "With its slashes"),
-        ("cid" = i64, Query, description = "`id` of the consumer"),
+        ("path" = String, Path, description = "With its slashes", example = "gate/a1"),
+        ("cid" = i64, Query, description = "`id` of the consumer", example = 1_073_741_825),
     ),
-    responses((status = 200, description = "Gone, or was not there")),
+    responses(
+        (status = 200, description = "Gone, or was not there"),
+        (status = 404, description = "The path is no UTF-8", body = String),
+        (status = 500, description = "Wrong input: `cid` is missing, or no number", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 async fn stop_consumer(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {

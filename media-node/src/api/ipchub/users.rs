@@ -20,7 +20,10 @@ use weir_proto::Redacted;
         ("page_size" = Option<i64>, Query, description = "Most items of a page, 20 if missing"),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = wire::UserList, content_type = "text/plain")),
+    responses(
+        (status = 200, description = "A page", body = wire::UserList, content_type = "text/plain"),
+        (status = 500, description = "Wrong input: no such size of a page. Or a failure of the store", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
@@ -42,7 +45,7 @@ pub(super) async fn list(api: &Api, uri: &Uri) -> Result<Response, Error> {
     operation_id = "ipchub.users.get",
     tag = "users",
     summary = "Tells about a user",
-    params(("username" = String, Path, description = "In any case")),
+    params(("username" = String, Path, description = "In any case", example = "guard")),
     responses(
         (status = 200, description = "Without the password", body = wire::User, content_type = "text/plain"),
         (status = 404, description = "No such user", body = String),
@@ -62,8 +65,11 @@ pub(super) async fn one(api: &Api, name: &str) -> Result<Response, Error> {
     operation_id = "ipchub.users.delete",
     tag = "users",
     summary = "Deletes a user",
-    params(("username" = String, Path, description = "In any case")),
-    responses((status = 200, description = "Deleted, or was not there")),
+    params(("username" = String, Path, description = "In any case", example = "guard")),
+    responses(
+        (status = 200, description = "Deleted, or was not there"),
+        (status = 404, description = "Not one segment", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn delete(api: &Api, name: &str) -> Result<Response, Error> {
@@ -83,7 +89,10 @@ pub(super) async fn delete(api: &Api, name: &str) -> Result<Response, Error> {
     summary = "Creates a user, or replaces the rights of one",
     params(("update_password" = Option<String>, Query, description = "1 replaces the password of one that exists")),
     request_body = openapi::SavedUser,
-    responses((status = 200, description = "Saved")),
+    responses(
+        (status = 200, description = "Saved"),
+        (status = 500, description = "Wrong input: no such JSON, or no name. Or a failure of the store", body = String),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(super) async fn save(api: &Api, uri: &Uri, body: &[u8]) -> Result<Response, Error> {

@@ -32,6 +32,9 @@ struct Relay {
     retry_at: Option<Instant>,
     /// Since when the stream is to come from another node.
     moving: Option<Instant>,
+    was_live: bool,
+    /// Somebody asks for it while it is on its way out.
+    again: bool,
 }
 
 impl Relay {
@@ -93,8 +96,11 @@ impl Relays {
                 wanted_at: now,
                 retry_at: None,
                 moving: None,
+                was_live: false,
+                again: false,
             });
             relay.wanted_at = now;
+            relay.again |= relay.was_live && self.hub.stream(&path).is_none();
             self.step(&path, now);
         }
         self.count();
@@ -270,7 +276,27 @@ impl Relays {
             self.next_changed(&path, &mut relay, now);
         } else if let Some((work, owner)) = relay.now.as_ref().filter(|(work, _)| work.id == id) {
             match work.state() {
-                State::Live { .. } => relay.wanted_at = now,
+                State::Live { .. } => {
+                    relay.wanted_at = now;
+                    relay.was_live = true;
+                }
+                State::Failed {
+                    reason: Reason::Ended,
+                    ..
+                } if relay.was_live && !self.shared.map.read().cameras.contains_key(&path) => {
+                    // It has ended or was closed, and those who watched are gone: only who asks brings it back. A
+                    // relay that broke is another matter.
+                    debug!(stream = %path, node = owner.node, "a relayed stream has ended");
+                    self.stop(relay.now.take());
+                    self.stop(relay.next.take());
+                    if !relay.again {
+                        return;
+                    }
+                    relay.rank = 0;
+                    relay.was_live = false;
+                    relay.again = false;
+                    relay.retry_at = None;
+                }
                 State::Failed { reason, message, .. } => {
                     debug!(stream = %path, node = owner.node, reason = reason.as_str(), error = message, "no relay");
                     if !self.another_attempt(&path, &mut relay, reason, now) {

@@ -339,6 +339,41 @@ async fn a_relay_makes_way_for_a_publisher_at_the_same_gateway() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_no_camera_has_comes_back_only_for_who_asks() {
+    let f = Fixture::new();
+    pass(0.5).await;
+    let viewer = f.watch("hr/door").await;
+    assert!(f.hub.close(&path("hr/door")));
+    f.launcher.last().fail(Reason::Ended);
+    drop(viewer);
+    pass(30.0).await;
+    assert_eq!(f.launcher.count(), 1);
+    let _viewer = f.watch("hr/door").await;
+    assert_eq!(f.launcher.count(), 2);
+    // One who asks before the relay has noticed gets the next one; so does one who asks at once after it has.
+    assert!(f.hub.close(&path("hr/door")));
+    let early = f.ask("hr/door");
+    pass(0.1).await;
+    assert_eq!(f.launcher.count(), 2);
+    f.launcher.last().fail(Reason::Ended);
+    pass(0.1).await;
+    assert_eq!(f.launcher.count(), 3);
+    f.launcher.last().live();
+    assert!(early.await.expect("answered"));
+    f.launcher.last().fail(Reason::Ended);
+    pass(0.1).await;
+    let late = f.ask("hr/door");
+    pass(0.1).await;
+    f.launcher.last().live();
+    assert!(late.await.expect("answered"));
+    assert_eq!(f.launcher.count(), 4);
+    // A connection that broke is made anew without being asked.
+    f.launcher.last().fail(Reason::Unreachable);
+    pass(1.5).await;
+    assert_eq!(f.launcher.count(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_has_not_heard_of_a_route_yet_is_asked_again() {
     let f = Fixture::new();
     pass(0.5).await;

@@ -8,6 +8,7 @@ use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Match;
 use crate::cluster::status::Forwarding;
 use crate::cluster::work::{Work, WorkId};
+use crate::hub::Verdict;
 use crate::ingest::State;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ struct Pull {
     work: Option<Work>,
     /// When it began, or was last watched.
     seen: Instant,
+    was_live: bool,
+    /// Somebody asks for it while it is on its way out.
+    again: bool,
 }
 
 impl Pull {
@@ -59,7 +63,8 @@ impl Pulls {
         now: Instant,
         c: &mut Context<'_>,
     ) {
-        if self.0.contains_key(path) {
+        if let Some(pull) = self.0.get_mut(path) {
+            pull.again |= pull.was_live && c.hub.stream(path).is_none();
             return;
         }
         let Some(matched) = matched.filter(|_| self.0.len() < MOST) else {
@@ -72,6 +77,8 @@ impl Pulls {
             forwards: Forwards::default(),
             work: None,
             seen: now,
+            was_live: false,
+            again: false,
         };
         self.0.insert(path.clone(), pull);
         self.begin(path, now, c);
@@ -146,7 +153,12 @@ impl Pulls {
             return false;
         };
         match pull.work.as_ref().map(Work::state) {
-            Some(State::Live { .. }) => pull.seen = now,
+            Some(State::Live { .. }) => {
+                pull.seen = now;
+                pull.was_live = true;
+            }
+            // It has ended, or was closed. That says nothing of the next start, which may be at once.
+            Some(State::Failed { .. }) if pull.was_live => {}
             Some(State::Failed { reason, message, .. }) => {
                 info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream has no media");
                 c.failed(path, now);
@@ -161,8 +173,11 @@ impl Pulls {
         let Some(path) = self.find(id).map(|(path, _)| path.clone()) else {
             return false;
         };
-        c.hub.refuse(&path);
-        self.0.remove(&path);
+        // By whatever route there is now.
+        let again = self.0.remove(&path).is_some_and(|pull| pull.again);
+        if !again || c.shared.ask(&path) == Verdict::Unknown {
+            c.hub.refuse(&path);
+        }
         true
     }
 

@@ -494,6 +494,37 @@ async fn a_kept_route_stays_until_its_source_ends_and_is_not_redialled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_after_a_route_s_stream_was_closed_has_it_pulled_anew() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/gate", "rtsp://h/g", false);
+    pass(0.5).await;
+    let waiting = f.ask("gate", 10);
+    pass(0.1).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    // One comes before its job has noticed, one comes soon after.
+    assert!(f.hub.close(&path("gate")));
+    let early = f.ask("gate", 10);
+    pass(0.1).await;
+    assert_eq!(f.launcher.count(), 1);
+    f.launcher.last().fail(Reason::Ended);
+    pass(0.1).await;
+    assert_eq!(f.launcher.count(), 2);
+    f.launcher.last().live();
+    assert!(early.await.expect("answered"));
+    f.launcher.last().fail(Reason::Ended);
+    pass(0.1).await;
+    let late = f.ask("gate", 10);
+    pass(0.1).await;
+    assert_eq!(f.launcher.count(), 3);
+    // A start that fails is not repeated for a while, however many ask.
+    f.launcher.last().fail(Reason::Unreachable);
+    assert!(!late.await.expect("answered"));
+    assert!(!f.ask("gate", 10).await.expect("answered"));
+    assert_eq!(f.launcher.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_camera_takes_its_path_from_a_route() {
     let f = Fixture::new(true);
     f.world.route("r", "/", "rtsp://h/", false);

@@ -1,0 +1,125 @@
+//! The API's description at `/api/openapi.json`, by a fuzzer that asks for whatever it allows and for some of what it
+//! forbids, and looks whether answers are among those described.
+//!
+//! The documented API answers wrong input by 500 (contract, section 1.3), which a fuzzer takes for a fault. The operations
+//! with such input describe a 500 that begins with "Wrong input", and only theirs is let pass. Every other 5xx fails, also
+//! where one is described for the account store's sake: the store is there.
+
+use std::fs;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use weir_tests::{Context, Result, ensure, media_node::MediaNode, process, setup, wait::secs};
+
+/// Without `stateful`, which uses what it was told for further requests: it deletes `admin`, who is listed, and has no
+/// rights from then on.
+const PHASES: &str = "examples,coverage,fuzzing";
+const CHECKS: &str =
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+/// Of each operation, and again of what is wrong on purpose; besides, there is the coverage of each parameter's limits.
+const EXAMPLES: &str = "15";
+
+/// The fuzzer's settings: who asks, and whose 500 is an answer.
+fn settings(described: &Value, token: &str) -> Result<String> {
+    let mut text = format!("[auth.openapi]\ntoken = {{ api_key = \"{token}\" }}\n");
+    let mut some = false;
+    for (path, item) in described["paths"].as_object().context("paths")? {
+        for (method, operation) in item.as_object().context("operations")? {
+            let failure = operation["responses"]["500"]["description"].as_str();
+            if failure.is_some_and(|text| text.starts_with("Wrong input")) {
+                some = true;
+                text += &format!(
+                    "[[operations]]\ninclude-name = \"{} {path}\"\nchecks.not_a_server_error.expected-statuses = \
+                     [\"2xx\", \"3xx\", \"4xx\", 500]\n",
+                    method.to_uppercase()
+                );
+            }
+        }
+    }
+    ensure!(some, "no operation describes wrong input: {described}");
+    Ok(text)
+}
+
+#[tokio::test]
+async fn answers_are_among_those_described() -> Result<()> {
+    let packages = setup::part("schemathesis").await?;
+    // What the description's examples name is there, until it is deleted; and some that are not deleted.
+    let mut node = MediaNode::standalone()
+        .protected()
+        .file_camera("door", "h264_aac.mp4", "  path: gate/a1\n")
+        .file_camera("yard", "h264_aac.mp4", "")
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    node.until_ready("yard").await?;
+    let token = node.login().await?.access;
+    for (what, body) in [
+        (
+            "users",
+            json!({"name": "guard", "password": "canary-guard-4Rr", "pull": "/gate/*"}),
+        ),
+        ("routes", json!({"pattern": "/hr/", "url": "rtsp://192.0.2.1"})),
+        (
+            "routes",
+            json!({"pattern": "/gate/a1", "url": "rtsp://u:canary-p@192.0.2.1/live"}),
+        ),
+    ] {
+        let path = format!("/api/v1/{what}?token={token}");
+        let (status, text) = node.call(Method::POST, &path, &body.to_string()).await?;
+        ensure!(status == 200, "{what}: {status} {text}");
+    }
+    let described: Value = serde_json::from_str(&node.text("/api/openapi.json").await?.1)?;
+    let config = node.folder().join("schemathesis.toml");
+    fs::write(&config, settings(&described, &token)?)?;
+
+    let mut fuzzer = Command::new("python3");
+    fuzzer
+        .args(["-m", "schemathesis.cli", "--config-file"])
+        .arg(&config);
+    fuzzer.args(["run", &node.http("/api/openapi.json")]);
+    fuzzer.args(["--phases", PHASES, "--checks", CHECKS, "--max-examples", EXAMPLES]);
+    // The same each time; what fails is shown as it was found.
+    fuzzer.args([
+        "--seed",
+        "7",
+        "--no-shrink",
+        "--continue-on-failure",
+        "--generation-database",
+        "none",
+    ]);
+    fuzzer.args([
+        "--suppress-health-check",
+        "all",
+        "--warnings",
+        "off",
+        "--workers",
+        "2",
+        "--no-color",
+    ]);
+    fuzzer
+        .env("PYTHONPATH", &packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    fuzzer.env(
+        "SCHEMATHESIS_HOOKS",
+        setup::sources().join("tests/loopback_schemathesis/hooks.py"),
+    );
+    fuzzer.current_dir(node.folder());
+    let (report, complaints, status) = process::outcome(&mut fuzzer, secs(100)).await?;
+    ensure!(status.success(), "{report}\n{complaints}");
+    let asked = described["paths"].as_object().into_iter().flatten();
+    let asked: usize = asked
+        .filter_map(|(_, item)| item.as_object())
+        .map(serde_json::Map::len)
+        .sum();
+    ensure!(
+        report.contains(&format!("Tested: {asked}\n")),
+        "not all was asked: {report}"
+    );
+
+    ensure!(node.process().is_running(), "it has ended");
+    let log = node.log();
+    ensure!(!log.contains("panicked"), "a panic:\n{log}");
+    ensure!(!log.contains("canary-"), "a password is in the log");
+    Ok(())
+}
