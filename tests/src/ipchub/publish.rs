@@ -118,7 +118,7 @@ pub async fn ipchub_push_rtsp(place: &Place) -> Result<()> {
         let track = format!("{url}/streamid=0");
         for (transport, status) in [
             ("RTP/AVP/TCP;unicast;interleaved=0-1", "451 "),
-            ("RTP/AVP;unicast;client_port=5000-5001;mode=record", "461 "),
+            ("RTP/AVP;multicast;mode=record", "461 "),
         ] {
             let response = pusher
                 .ask("SETUP", &track, &[&format!("Transport: {transport}")])
