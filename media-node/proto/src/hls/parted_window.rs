@@ -307,8 +307,13 @@ impl PartedWindow {
         first..self.segments.len() - usize::from(empty)
     }
 
+    /// No less than any part that lies within: a playlist may list them all (section 4.4.3.7). One with a
+    /// pause of the stream in it is the exception, as no target would hold it.
     fn part_target(&self) -> Duration {
-        self.part_target.unwrap_or_else(|| rounded_up(self.wanted_part))
+        let target = self.part_target.unwrap_or_else(|| rounded_up(self.wanted_part));
+        let parts = self.segments.iter().flat_map(|segment| &segment.parts);
+        let longest = parts.filter(|part| part.regular).map(|part| part.duration).max();
+        longest.map_or(target, |longest| target.max(rounded_up(longest)))
     }
 }
 

@@ -23,6 +23,8 @@ const OLDER: usize = 3;
 const FIRST_PART: Duration = Duration::from_secs(20);
 /// Others wait for so many target durations (section 6.2.5.2).
 const TARGETS: u32 = 3;
+/// And never longer than this, whatever a stream's pauses have made of the target.
+const MOST_PATIENCE: Duration = Duration::from_mins(1);
 
 /// One stream's parts.
 pub(super) struct LowLatency {
@@ -75,7 +77,7 @@ pub(super) async fn playlist(
             Err(_) => unavailable(),
         };
     };
-    let patience = TARGETS * entry.product().window.target();
+    let patience = (TARGETS * entry.product().window.target()).min(MOST_PATIENCE);
     let look = |product: &LowLatency| match product.window.readiness(awaited) {
         Readiness::Ready => product.window.playlist().map(Some),
         Readiness::Wait => None,
@@ -134,7 +136,7 @@ impl Name {
 
 /// A part, a segment or an init segment. A part or segment that is about to come is waited for.
 pub(super) async fn resource(entry: &Entry<LowLatency>, name: Name) -> Option<Bytes> {
-    let patience = TARGETS * entry.product().window.target();
+    let patience = (TARGETS * entry.product().window.target()).min(MOST_PATIENCE);
     let look = |product: &LowLatency| {
         let window = &product.window;
         let found = match name {

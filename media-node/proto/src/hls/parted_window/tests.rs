@@ -241,6 +241,31 @@ fn a_segment_that_was_cut_off_goes() {
 }
 
 #[test]
+fn no_part_is_longer_than_the_target_that_is_told_with_it() {
+    let mut window = window();
+    let within = |window: &PartedWindow| {
+        let playlist = window.playlist().unwrap();
+        let parts = window.segments.iter().flat_map(|s| &s.parts);
+        parts.map(|p| p.duration).max() <= Some(playlist.part_target)
+    };
+    window.take(opened(10, false));
+    window.take(part_of(10, 0, 208));
+    assert!(within(&window), "the very first");
+    window.take(part_of(10, 1, 208));
+    window.take(Cut::Closed { number: 10 });
+    // The camera's frame rate changes; the longer parts are still listed.
+    for number in 11..13 {
+        window.take(opened(number, false));
+        for index in 0..10 {
+            window.take(part_of(number, index, 160));
+            assert!(within(&window), "{number}.{index}");
+        }
+        window.take(Cut::Closed { number });
+        assert!(within(&window), "{number}");
+    }
+}
+
+#[test]
 fn the_part_target_follows_the_parts() {
     let target = |window: &PartedWindow| window.playlist().unwrap().part_target.as_millis();
     let mut window = window();
@@ -256,10 +281,10 @@ fn the_part_target_follows_the_parts() {
         targets
     };
     assert_eq!(segment(1, &[167, 167, 30]), [200, 170, 170, 170]);
-    assert_eq!(segment(2, &[200, 200, 204, 200]), [170, 200, 200, 210, 210]);
+    assert_eq!(segment(2, &[200, 200, 204, 200]), [200, 200, 210, 210, 210]);
     assert_eq!(segment(3, &[200, 200, 20]), [210, 210, 210, 210]);
-    // 85 % of 210 are 178.5.
-    assert_eq!(segment(4, &[160, 170, 160]), [210, 210, 210, 170]);
+    // The longer ones are still listed.
+    assert_eq!(segment(4, &[160, 170, 160]), [210, 210, 210, 210]);
     // What is not regular counts for nothing, and neither does a short last part.
     let mut pause = part_of(5, 0, 3000);
     if let Cut::Part { part, .. } = &mut pause {
@@ -269,6 +294,14 @@ fn the_part_target_follows_the_parts() {
     window.take(pause);
     window.take(part_of(5, 1, 100));
     window.take(Cut::Closed { number: 5 });
+    // 85 % of 210 are 178.5.
+    for number in 6..10 {
+        window.take(opened(number, false));
+        for (index, ms) in (0..).zip([160, 170, 160]) {
+            window.take(part_of(number, index, ms));
+        }
+        window.take(Cut::Closed { number });
+    }
     assert_eq!(target(&window), 170);
 }
 
