@@ -201,7 +201,12 @@ fn ended(reason: EndReason) -> Failure {
         EndReason::Replaced => "another publisher took the path",
         EndReason::Ended | EndReason::Other(_) => "the stream has ended",
     };
-    Failure::new(Reason::Ended, text)
+    // The first two are no word about the stream: it goes on, and is asked for again.
+    let cause = match reason {
+        EndReason::Moved | EndReason::TooSlow => Reason::Unreachable,
+        _ => Reason::Ended,
+    };
+    Failure::new(cause, text)
 }
 
 /// Appends what has come; waits for at least one byte.

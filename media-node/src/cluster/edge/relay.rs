@@ -279,6 +279,7 @@ impl Relays {
                 State::Live { .. } => {
                     relay.wanted_at = now;
                     relay.was_live = true;
+                    relay.again = false;
                 }
                 State::Failed {
                     reason: Reason::Ended,

@@ -371,6 +371,16 @@ async fn a_stream_that_no_camera_has_comes_back_only_for_who_asks() {
     f.launcher.last().fail(Reason::Unreachable);
     pass(1.5).await;
     assert_eq!(f.launcher.count(), 5);
+    // Who asked in between has been served by that: a stream that is closed later stays away.
+    let between = f.ask("hr/door");
+    pass(0.1).await;
+    f.launcher.last().live();
+    assert!(between.await.expect("answered"));
+    pass(1.0).await;
+    assert!(f.hub.close(&path("hr/door")));
+    f.launcher.last().fail(Reason::Ended);
+    pass(30.0).await;
+    assert_eq!(f.launcher.count(), 5);
 }
 
 #[tokio::test(start_paused = true)]

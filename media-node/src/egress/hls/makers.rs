@@ -158,16 +158,10 @@ impl<P: Product> Makers<P> {
         }
     }
 
-    /// The stream's next session.
+    /// The stream's next session. It is not asked for here: the next request of a playlist does that, and
+    /// who has closed a stream does not want it back because somebody watched a while ago.
     async fn again(&self, path: &StreamPath) -> Option<Arc<Stream>> {
-        let deadline = Instant::now() + RETURN;
-        while Instant::now() < deadline {
-            if let Some(stream) = self.hub.find(path, RETURN).await {
-                return Some(stream);
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-        None
+        timeout(RETURN, self.hub.arrival(path)).await.ok()
     }
 }
 
@@ -210,7 +204,7 @@ impl<P: Product> Entry<P> {
     }
 
     fn is_idle(&self) -> bool {
-        self.requested.lock().elapsed() >= IDLE
+        self.requested.lock().elapsed() >= IDLE && self.news.receiver_count() == 0
     }
 
     pub(super) fn product(&self) -> MutexGuard<'_, P> {
