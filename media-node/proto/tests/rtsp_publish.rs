@@ -34,6 +34,8 @@ fn publish(capture: &[u8], step: usize) -> Published {
         path: None,
         carrier: Carrier::Tcp,
         multicast: false,
+        udp_play: true,
+        udp_publish: true,
     });
     let mut published = Published::default();
     let mut depacketizers = Vec::new();

@@ -49,6 +49,8 @@ pub struct RtspDoor {
     pub publishing: Publishing,
     /// Where the network has it.
     pub multicast: Option<Arc<Multicast>>,
+    /// Whether publishers' datagrams reach this process.
+    pub udp_publish: bool,
 }
 
 /// Why a connection is over.
@@ -115,12 +117,16 @@ impl RtspDoor {
             nonce: digest::nonce(),
             basic: false,
         };
+        // Who came by TLS takes and sends the media there too.
+        let is_plain = socket.local_addr().is_some();
         let config = Config {
             session_id: session_id(),
             challenge: Some(challenge),
             path: None,
             carrier: Carrier::Tcp,
-            multicast: self.multicast.is_some(),
+            multicast: is_plain && self.multicast.is_some(),
+            udp_play: is_plain,
+            udp_publish: is_plain && self.udp_publish,
         };
         self.run(Arc::new(socket), first, peer, config, None).await;
     }
@@ -134,6 +140,8 @@ impl RtspDoor {
             path: Some(format!("/{}", opened.path)),
             carrier: Carrier::WebSocket,
             multicast: false,
+            udp_play: false,
+            udp_publish: false,
         };
         self.run(
             opened.socket,
@@ -397,7 +405,6 @@ impl Connection {
 
     async fn setup_udp(&mut self, track: u8, right: Right) {
         let Some(local) = self.socket.local_addr() else {
-            // Who came by TLS takes the media there too.
             self.session
                 .refuse(Status::UnsupportedTransport, None, &mut self.out);
             return;

@@ -141,6 +141,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         publishing: publishing.clone(),
         // Networks of clusters have none that would reach viewers.
         multicast: None,
+        // A Service has no ports that are chosen for each session.
+        udp_publish: false,
     };
     let rtmp = RtmpDoor {
         viewing: viewing.clone(),

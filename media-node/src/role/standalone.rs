@@ -147,6 +147,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         viewing: viewing.clone(),
         publishing: publishing.clone(),
         multicast: Some(Multicast::new()),
+        udp_publish: true,
     };
     let rtmp = RtmpDoor {
         viewing: viewing.clone(),

@@ -53,6 +53,8 @@ pub(super) fn rtsp_server(data: &[u8]) {
         path,
         carrier: Carrier::Tcp,
         multicast: choices & 2 != 0,
+        udp_play: true,
+        udp_publish: true,
     });
     let mut parser = Parser::new();
     let mut input = BytesMut::from(data);

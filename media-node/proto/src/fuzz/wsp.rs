@@ -20,6 +20,8 @@ pub(super) fn wsp(data: &[u8]) {
         path: Some("/fixed".to_owned()),
         carrier: Carrier::Wsp,
         multicast: true,
+        udp_play: true,
+        udp_publish: true,
     });
     let mut over = false;
     for message in data.split(|b| *b == 0) {

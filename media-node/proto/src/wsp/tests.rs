@@ -25,6 +25,8 @@ impl Fixture {
             path: Some("/room/door".into()),
             carrier: Carrier::Wsp,
             multicast: true,
+            udp_play: true,
+            udp_publish: true,
         };
         Self {
             control: Control::default(),

@@ -35,6 +35,8 @@ impl WspDoor {
             path: Some(format!("/{}", opened.path)),
             carrier: Carrier::Wsp,
             multicast: false,
+            udp_play: false,
+            udp_publish: false,
         };
         let player = Player {
             door: self,

@@ -46,6 +46,8 @@ impl Pair {
             path: None,
             carrier: server::Carrier::Tcp,
             multicast: false,
+            udp_play: true,
+            udp_publish: true,
         });
         Self {
             client,

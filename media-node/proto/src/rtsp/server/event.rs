@@ -18,6 +18,10 @@ pub struct Config {
     pub carrier: Carrier,
     /// Whether packets can be sent to multicast groups; without, [`Event::SetupMulticast`] never comes.
     pub multicast: bool,
+    /// Whether packets may go to a player by UDP.
+    pub udp_play: bool,
+    /// Whether a publisher's packets may come by UDP.
+    pub udp_publish: bool,
 }
 
 /// What carries a session's messages. It decides which methods and transports there are.

@@ -288,7 +288,9 @@ impl Session {
                 Ok(Way::Interleaved { rtp, rtcp })
             }
             _ if mode == Mode::Record
-                && (transport.lower != Lower::UdpUnicast || self.config.carrier != Carrier::Tcp) =>
+                && !(transport.lower == Lower::UdpUnicast
+                    && self.config.udp_publish
+                    && self.config.carrier == Carrier::Tcp) =>
             {
                 let reason = "when mode = record，only support tcp unicast";
                 Err((Status::UnsupportedTransport, Some(reason)))
@@ -296,12 +298,14 @@ impl Session {
             Lower::UdpUnicast | Lower::UdpMulticast if self.config.carrier != Carrier::Tcp => {
                 Err((Status::UnsupportedTransport, Some(ONLY_TCP)))
             }
-            Lower::UdpUnicast if fits => match transport.client_port {
-                Some(client_ports) if client_ports.0 > 0 && client_ports.1 > 0 => {
-                    Ok(Way::Udp { client_ports })
+            Lower::UdpUnicast if fits && (mode == Mode::Record || self.config.udp_play) => {
+                match transport.client_port {
+                    Some(client_ports) if client_ports.0 > 0 && client_ports.1 > 0 => {
+                        Ok(Way::Udp { client_ports })
+                    }
+                    _ => Err((Status::ParameterNotUnderstood, Some("malformed trannsport"))),
                 }
-                _ => Err((Status::ParameterNotUnderstood, Some("malformed trannsport"))),
-            },
+            }
             Lower::UdpMulticast if fits && self.config.multicast => Ok(Way::Multicast),
             Lower::Tcp | Lower::UdpUnicast | Lower::UdpMulticast => Err((Status::UnsupportedTransport, None)),
         }

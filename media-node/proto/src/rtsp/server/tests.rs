@@ -27,6 +27,8 @@ fn config() -> Config {
         path: None,
         carrier: Carrier::Tcp,
         multicast: false,
+        udp_play: true,
+        udp_publish: true,
     }
 }
 
@@ -275,9 +277,42 @@ fn a_viewer_by_udp_learns_our_ports() {
 }
 
 #[test]
+fn where_datagrams_do_not_arrive_tcp_is_taken() {
+    let without = || Config {
+        udp_play: false,
+        udp_publish: false,
+        ..config()
+    };
+    let mut fixture = Fixture::new(without());
+    fixture.describe();
+    let udp = "RTP/AVP;unicast;client_port=5000-5001";
+    assert_eq!(fixture.setup("streamid=0", udp), "461 Unsupported Transport");
+    // Of several the first that can be done.
+    assert_eq!(fixture.setup("streamid=0", &format!("{udp},{TCP}")), "200 OK");
+    let mut fixture = Fixture::new(without());
+    fixture.announce();
+    assert_eq!(
+        fixture.setup("streamid=0", &format!("{udp};mode=record")),
+        "461 when mode = record，only support tcp unicast"
+    );
+    assert_eq!(
+        fixture.setup("streamid=0", &format!("{TCP};mode=record")),
+        "200 OK"
+    );
+    let mut fixture = Fixture::new(config());
+    fixture.announce();
+    assert_eq!(
+        fixture.setup("streamid=0", &format!("{udp};mode=record")),
+        "200 OK"
+    );
+}
+
+#[test]
 fn a_viewer_by_multicast_learns_the_group() {
     let config = || Config {
         multicast: true,
+        udp_play: true,
+        udp_publish: true,
         ..config()
     };
     let mut fixture = Fixture::new(config());
