@@ -234,6 +234,8 @@ impl Run {
         let stop = &self.reporter.stop;
         let shown = self.forward.target.shown();
         let mut backoff = Backoff::new();
+        // What was last logged: a server that is set up wrongly would fill the log.
+        let mut told: Option<String> = None;
         while !stop.is_cancelled() {
             if self.hub.stream(&self.forward.path).is_none() {
                 self.reporter.state.send_replace(State::NoStream);
@@ -275,9 +277,12 @@ impl Run {
             metrics::counter!("weir_forward_failures_total", "reason" => reason).increment(1);
             if live_since.is_some() {
                 info!(reason, why, retry_in = ?wait, "a server takes the stream no more");
+            } else if told.as_ref() == Some(&failure.message) {
+                debug!(reason, why, retry_in = ?wait, "a server still does not take the stream");
             } else {
                 warn!(reason, why, retry_in = ?wait, "a server does not take the stream");
             }
+            told = Some(failure.message.clone());
             self.reporter.state.send_replace(State::Failed {
                 reason: failure.reason,
                 message: failure.message,

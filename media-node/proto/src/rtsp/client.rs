@@ -19,9 +19,8 @@ use std::time::Duration;
 
 /// A server that doesn't answer a request for this long is given up.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a session lasts without a request if the server doesn't say (RFC 2326 section 12.37).
-const DEFAULT_TIMEOUT: u64 = 60;
-/// Bounds of the time between two requests that keep a session.
+/// Bounds of the time between two requests that keep a session. A server that doesn't say how long one
+/// lasts without means 60 s (RFC 2326 section 12.37), half of which is the upper one.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// Characters of what a server says that are kept.
 const MAX_TEXT: usize = 200;
@@ -332,8 +331,10 @@ impl Session {
             .filter_map(|parameter| parameter.split_once('='))
             .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
             .and_then(|(_, seconds)| seconds.trim().parse().ok());
-        let timeout = Duration::from_secs(timeout.unwrap_or(DEFAULT_TIMEOUT));
-        self.keepalive = (timeout / 2).clamp(KEEPALIVE.0, KEEPALIVE.1);
+        // Some servers say it once and not in each response.
+        if let Some(seconds) = timeout {
+            self.keepalive = (Duration::from_secs(seconds) / 2).clamp(KEEPALIVE.0, KEEPALIVE.1);
+        }
         Ok(())
     }
 

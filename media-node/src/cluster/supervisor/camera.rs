@@ -44,6 +44,8 @@ pub(super) struct Entry {
     was_live: bool,
     /// The source came to its end, and doesn't repeat.
     finished: bool,
+    /// At the last step.
+    was_on_demand: bool,
     /// Jobs in a row that ended by themselves, and when to start the next.
     crashes: u32,
     restart_at: Option<Instant>,
@@ -73,6 +75,7 @@ impl Entry {
             wanted_at: None,
             was_live: false,
             finished: false,
+            was_on_demand: false,
             crashes: 0,
             restart_at: None,
             leaving: None,
@@ -266,6 +269,11 @@ impl Entry {
         }
         let decision = self.decide(c);
         let on_demand = self.camera.is_on_demand();
+        if on_demand && !self.was_on_demand && self.work.is_some() {
+            // Until now it ran without anybody asking; those who watch may stay.
+            self.wanted_at = Some(now);
+        }
+        self.was_on_demand = on_demand;
         let wanted = match &decision {
             Decision::Dial(job) if on_demand => self.wanted_at.map(|_| job),
             Decision::Dial(job) => (!self.finished).then_some(job),
@@ -310,6 +318,7 @@ impl Entry {
 
     /// Goes on until the new node has media, or for so long.
     fn hand_over(&mut self, since: Instant, now: Instant, c: &Context<'_>) {
+        self.forwards.keep_live();
         let Some(work) = &self.work else { return };
         let connected = self
             .camera

@@ -83,6 +83,15 @@ impl Forwards {
         }
     }
 
+    /// Stops those whose servers don't have the stream: another node pushes it there now.
+    pub(super) fn keep_live(&mut self) {
+        for entry in &mut self.0 {
+            if !matches!(&entry.standing, Standing::Runs(running) if running.state() == State::Live) {
+                entry.standing = Standing::Off;
+            }
+        }
+    }
+
     /// Stops all.
     pub(super) fn stop(&mut self) {
         for entry in &mut self.0 {
@@ -151,17 +160,15 @@ fn standing(asked: &field::Forward, former: Option<Standing>, of: &Of<'_>, c: &m
         return Standing::Off;
     };
     let running = match former {
-        Some(Standing::Runs(running)) => Some(running),
+        // One whose task is gone, by a fault of ours, is begun anew.
+        Some(Standing::Runs(running)) if running.state.has_changed().is_ok() => Some(running),
         _ => None,
     };
     let wanted = match secret(asked, &of.target.namespace) {
         None => job_of::forward(asked, None, path.clone(), of.rest),
         Some(name) => {
-            if let Some(State::Failed {
-                reason: Reason::AuthFailed,
-                ..
-            }) = running.as_ref().map(Running::state)
-            {
+            // Servers have many ways to refuse a key: some just close the connection.
+            if let Some(State::Failed { .. }) = running.as_ref().map(Running::state) {
                 c.secrets.refresh(&name, REFUSED_SECRET_AGE);
             }
             let found = c.secrets.find(&name, job_of::forward_keys(asked), |data, name| {

@@ -203,6 +203,11 @@ impl Pulls {
         }
     }
 
+    /// Whether any of the streams is pushed to a server.
+    pub(super) fn forward_any(&self) -> bool {
+        self.0.values().any(|pull| !pull.forwards.is_empty())
+    }
+
     /// Pushes each stream to where its route says now; `current` finds that route.
     pub(super) fn forward(&mut self, current: impl Fn(&Target) -> Option<Arc<Route>>, c: &mut Context<'_>) {
         for (path, pull) in &mut self.0 {

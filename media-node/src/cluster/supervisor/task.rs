@@ -309,7 +309,11 @@ impl Task {
         if self.pulls.is_empty() {
             return;
         }
-        let routes = self.routes();
+        let mut routes = self.routes();
+        routes.retain(|route| !route.spec.forward.is_empty());
+        if routes.is_empty() && !self.pulls.forward_any() {
+            return;
+        }
         let current = |target: &Target| {
             let found = routes.iter().find(|r| Target::of(Kind::Route, &***r) == *target);
             found.cloned()
@@ -338,10 +342,9 @@ impl Task {
         for route in self.routes().into_iter().filter(exact) {
             let target = Target::of(Kind::Route, &*route);
             let before = self.routes_said.remove(&target);
-            let forwarding = self
-                .pulls
-                .forwarding(&target)
-                .filter(|_| !route.spec.forward.is_empty());
+            let forwarding = (!route.spec.forward.is_empty())
+                .then(|| self.pulls.forwarding(&target))
+                .flatten();
             if before.is_none() && forwarding.is_none() {
                 continue;
             }
