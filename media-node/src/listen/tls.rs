@@ -23,7 +23,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// The first byte of a handshake's record (RFC 8446 section 5.1). No text that we speak begins with it,
 /// and no RTMP.
@@ -155,10 +155,16 @@ impl Entrance {
         };
         match timeout(HANDSHAKE_PATIENCE, acceptor.accept(socket)).await {
             Ok(Ok(stream)) => {
+                let (outside, inside) = match UnixStream::pair() {
+                    Ok(pair) => pair,
+                    Err(error) => {
+                        // Out of file descriptors, most likely: with TLS a connection takes three.
+                        count("no_room");
+                        warn!(%peer, %error, "no room for a connection with TLS");
+                        return None;
+                    }
+                };
                 count("ok");
-                let (outside, inside) = UnixStream::pair()
-                    .inspect_err(|error| debug!(%peer, %error, "no room for a connection with TLS"))
-                    .ok()?;
                 let left = CancellationToken::new();
                 let inside = Inside::new(inside, left.clone().drop_guard());
                 Some(Entered {
