@@ -148,9 +148,9 @@ impl Video {
     fn end_fragment(&mut self) {
         let fragments = std::mem::replace(&mut self.fragments, Fragments::None);
         if fragments == Fragments::Open {
-            let unit = self.fragment.split();
+            let unit = std::mem::take(&mut self.fragment);
             self.unit(&unit);
-            // Nobody else holds it, so the allocation is used again; that of a keyframe, which is rare, is given back.
+            // The allocation is used again; that of a keyframe, which is rare, is given back.
             if unit.capacity() <= KEPT_BYTES {
                 self.fragment = unit;
             }
