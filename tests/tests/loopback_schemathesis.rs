@@ -94,8 +94,9 @@ async fn answers_are_among_those_described() -> Result<()> {
         "all",
         "--warnings",
         "off",
+        // Two threads of Python 3.11 that parse Python at once may fail: "AST constructor recursion depth mismatch".
         "--workers",
-        "2",
+        "1",
         "--no-color",
     ]);
     fuzzer
