@@ -5,7 +5,7 @@
 //! turns bytes into records ([`crate::listen`]'s `tls`). The pair holds little, so that a peer which
 //! doesn't read stops its writer just as a TCP connection does.
 
-use bytes::BufMut;
+use bytes::{BufMut, BytesMut};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -119,6 +119,31 @@ impl Socket {
             Self::Tls(Inside { socket, .. }) => SockRef::from(socket).set_send_buffer_size(most as usize / 2),
         };
     }
+}
+
+/// Appends what has come; waits for at least one byte. 0 once the peer sends no more. Cancel-safe.
+pub async fn read(socket: &Socket, input: &mut BytesMut, room: usize) -> io::Result<usize> {
+    loop {
+        socket.readable().await?;
+        input.reserve(room);
+        match socket.try_read_buf(input) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+}
+
+/// Writes all of it.
+pub async fn write(socket: &Socket, out: &mut BytesMut) -> io::Result<()> {
+    while !out.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(out) {
+            Ok(length) => drop(out.split_to(length)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

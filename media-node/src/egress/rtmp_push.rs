@@ -5,7 +5,7 @@ use super::forward::{Attempt, CONNECT_PATIENCE, Failure, GOODBYE, Over, Reason};
 use super::viewing::Counted;
 use crate::dial::RtmpUrl;
 use crate::hub::{Form, Seat, TcpSink, Visitor};
-use crate::socket::Socket;
+use crate::socket::{Socket, read, write};
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use weir_proto::rtmp::client::{Error, Event, Purpose, Session};
 use weir_proto::rtmp::handshake::RANDOM_BYTES;
 
 /// Answers of a server are short.
-const READ: usize = 4 << 10;
+pub(super) const READ: usize = 4 << 10;
 
 /// Publishes the attempt's stream until something ends it.
 pub(super) async fn push(attempt: &mut Attempt<'_>, url: &RtmpUrl) -> Over {
@@ -140,36 +140,12 @@ impl Opened {
                 let message = format!("{} does not read what it asks for", attempt.shown);
                 return Failure::new(Reason::TooSlow, message);
             }
-            match read(&self.socket, &mut self.input).await {
+            match read(&self.socket, &mut self.input, READ).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return attempt.closed(),
             }
         }
     }
-}
-
-/// Waits for at least one byte; 0 once there are no more. Cancel-safe.
-pub(super) async fn read(socket: &Socket, input: &mut BytesMut) -> io::Result<usize> {
-    loop {
-        socket.readable().await?;
-        input.reserve(READ);
-        match socket.try_read_buf(input) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return done,
-        }
-    }
-}
-
-pub(super) async fn write(socket: &Socket, out: &mut BytesMut) -> io::Result<()> {
-    while !out.is_empty() {
-        socket.writable().await?;
-        match socket.try_write(out) {
-            Ok(length) => drop(out.split_to(length)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 fn explain(shown: &str, error: &Error) -> Failure {

@@ -2,12 +2,12 @@
 
 use super::form::rtp::{Channels, Layout, MOST_TRACKS};
 use super::forward::{Attempt, CONNECT_PATIENCE, Failure, GOODBYE, Over, Reason};
-use super::rtmp_push::{read, write};
+use super::rtmp_push::READ;
 use super::rtsp::watch;
 use super::viewing::Counted;
 use crate::dial::Credentials;
 use crate::hub::{Seat, TcpSink, Visitor};
-use crate::socket::Socket;
+use crate::socket::{Socket, read, write};
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
@@ -127,7 +127,11 @@ impl Opened {
                 Some(Some(Event::Ended)) => return Err(attempt.closed()),
                 Some(None) => {}
                 None => {
-                    if read(&opened.socket, &mut opened.input).await.map_err(broken)? == 0 {
+                    if read(&opened.socket, &mut opened.input, READ)
+                        .await
+                        .map_err(broken)?
+                        == 0
+                    {
                         return Err(attempt.closed());
                     }
                 }
@@ -184,7 +188,7 @@ impl Opened {
             }
             let until = self.began + self.client.poll_timeout();
             tokio::select! {
-                heard = read(&self.socket, &mut self.input) => match heard {
+                heard = read(&self.socket, &mut self.input, READ) => match heard {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return attempt.closed(),
                 },

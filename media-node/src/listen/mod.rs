@@ -9,7 +9,6 @@ mod limits;
 pub mod rtmp;
 pub mod rtsp;
 mod sniff;
-mod socket;
 pub mod tls;
 pub mod web_socket;
 pub mod wsp;

@@ -7,7 +7,6 @@ mod publisher;
 mod viewer;
 
 use super::rtsp::error_chain;
-use super::socket;
 use crate::auth::{Caller, Denied};
 use crate::egress::Viewing;
 use crate::hub::Departure;
@@ -194,7 +193,7 @@ impl Connection {
     }
 
     async fn read(&mut self, room: usize) -> Result<(), End> {
-        match socket::read(&self.socket, &mut self.input, room).await? {
+        match crate::socket::read(&self.socket, &mut self.input, room).await? {
             0 => Err(End::PeerLeft),
             _ => Ok(()),
         }
@@ -202,7 +201,7 @@ impl Connection {
 
     /// Writes the answers in `out`.
     async fn write_out(&mut self) -> Result<(), End> {
-        timeout(WRITE_PATIENCE, socket::write(&self.socket, &mut self.out))
+        timeout(WRITE_PATIENCE, crate::socket::write(&self.socket, &mut self.out))
             .await
             .map_err(|_| End::Unread)??;
         Ok(())

@@ -2,7 +2,6 @@
 //! section 7). `egress` has shaken hands and asked for rights; here the sockets are read.
 
 use super::rtsp::RtspDoor;
-use super::socket;
 use super::wsp::WspDoor;
 use crate::egress::web_socket::{Conversation, SubProtocol};
 use crate::socket::Socket;
@@ -67,7 +66,7 @@ impl Frames {
 /// # Errors
 /// `UnexpectedEof` when the client has left.
 pub(super) async fn read(socket: &Socket, input: &mut BytesMut, room: usize) -> io::Result<()> {
-    match socket::read(socket, input, room).await? {
+    match crate::socket::read(socket, input, room).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }

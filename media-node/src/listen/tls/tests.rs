@@ -192,7 +192,7 @@ async fn pair(made: &Made, entrance: &Entrance, place: &Place) -> (TlsStream<Tcp
 
 async fn read(socket: &Socket, room: usize) -> io::Result<Vec<u8>> {
     let mut input = bytes::BytesMut::new();
-    crate::listen::socket::read(socket, &mut input, room).await?;
+    crate::socket::read(socket, &mut input, room).await?;
     Ok(input.to_vec())
 }
 
