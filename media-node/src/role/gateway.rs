@@ -7,6 +7,7 @@ use super::ports::Ports;
 use super::serving::{Offered, Serving};
 use super::shutdown;
 use super::standalone::announce;
+use super::tls::KUBELET_PATIENCE;
 use super::{limits, ordinal};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server, pool_router};
 use crate::auth::{AdminFiles, Auth};
@@ -47,7 +48,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let ports = Ports::bind(&pod.ports).await?;
     let ready = ports.ready()?;
     let ending = CancellationToken::new();
-    let tls = args.tls.start(&ending).await?;
+    let tls = args.tls.start(KUBELET_PATIENCE, &ending).await?;
 
     let location = match &args.database_url {
         Some(url) => Location::parse(url)?,

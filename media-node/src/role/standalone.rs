@@ -60,7 +60,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let ports = Ports::bind(&args.ports).await?;
     let ready = ports.ready()?;
     let ending = CancellationToken::new();
-    let tls = args.tls.start(&ending).await?;
+    let tls = args.tls.start(Duration::ZERO, &ending).await?;
 
     let location = Location::Sqlite(args.data.join("weir.sqlite"));
     let database = Database::open_patiently(&location, STORE_PATIENCE)
