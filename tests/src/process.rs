@@ -19,6 +19,8 @@ use tokio::{
 
 /// How many bytes of a log are kept: more than a test at the most talkative level makes.
 const LOG_BYTES: usize = 256 << 20;
+/// How long the output of a program that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How many lines a failed test shows.
 const SHOWN_LINES: usize = 60;
 
@@ -197,7 +199,14 @@ impl Process {
     /// When it still runs after `limit`.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         match tokio::time::timeout(limit, self.child.wait()).await {
-            Ok(status) => Ok(status?),
+            Ok(status) => {
+                // Its last words may still be on their way; a process that it has left behind may hold the pipe.
+                for reader in &mut self.readers {
+                    let _ = tokio::time::timeout(LAST_WORDS, reader).await;
+                }
+                self.readers.clear();
+                Ok(status?)
+            }
             Err(_) => bail!("{} still runs after {limit:?}:\n{}", self.name, self.tail()),
         }
     }

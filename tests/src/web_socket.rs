@@ -132,7 +132,7 @@ pub fn count(packets: &[Packet]) -> Result<BTreeMap<u8, usize>> {
             let number = packet.sequence_number();
             if let Some(before) = last.insert(packet.channel, number) {
                 ensure!(
-                    number == before + 1 || number == 0,
+                    number == before.wrapping_add(1),
                     "packet {number} after {before} on {}",
                     packet.channel
                 );
