@@ -1,6 +1,6 @@
 //! Reading ordinary MP4 files (ISO/IEC 14496-12): where the index is, and what it says. Neither
-//! opens a file: the caller reads the byte ranges named here. Fragmented files are not read, and
-//! nothing is written here; [`crate::fmp4`] writes.
+//! opens a file: the caller reads the byte ranges named here. Nothing is written here;
+//! [`crate::fmp4`] writes, and reads fragmented files.
 //!
 //! ```text
 //! MoovFinder   which bytes of the file are the moov box
@@ -8,7 +8,7 @@
 //! Unpacker     from a sample's bytes to an access unit
 //! ```
 
-mod boxes;
+pub(crate) mod boxes;
 mod finder;
 mod index;
 mod sample_entry;
@@ -19,7 +19,6 @@ pub use finder::MoovFinder;
 pub use index::{Index, Sample, Track};
 pub use unpacker::Unpacker;
 
-#[cfg(test)]
 pub(crate) use sample_entry::parse as sample_entry;
 
 use std::fmt;

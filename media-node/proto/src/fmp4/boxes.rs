@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 /// Appends a box: `content` writes what is inside.
-pub(super) fn write_box(out: &mut BytesMut, kind: [u8; 4], content: impl FnOnce(&mut BytesMut)) {
+pub fn write_box(out: &mut BytesMut, kind: [u8; 4], content: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
     out.put_u32(0);
     out.put_slice(&kind);
@@ -13,7 +13,7 @@ pub(super) fn write_box(out: &mut BytesMut, kind: [u8; 4], content: impl FnOnce(
 }
 
 /// A box with version and flags (24 bits) before its content.
-pub(super) fn write_full_box(
+pub fn write_full_box(
     out: &mut BytesMut,
     kind: [u8; 4],
     version: u8,

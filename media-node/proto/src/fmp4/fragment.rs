@@ -22,7 +22,7 @@ const BOX_HEADER_BYTES: usize = 8;
 /// `default-base-is-moof`: offsets count from the start of `moof`.
 const TFHD_FLAGS: u32 = 0x02_0000;
 /// Present: data offset; duration, size, flags and composition offset of each sample.
-const TRUN_FLAGS: u32 = 0x1 | 0x100 | 0x200 | 0x400 | 0x800;
+pub(super) const TRUN_FLAGS: u32 = 0x1 | 0x100 | 0x200 | 0x400 | 0x800;
 /// `sample_depends_on`: on others, with `sample_is_non_sync_sample`; or on none.
 const DEPENDS: u32 = 0x0101_0000;
 const INDEPENDENT: u32 = 0x0200_0000;

@@ -6,8 +6,8 @@ use crate::media::codec::{aac, g711};
 use crate::media::{CodecParameters, Track, TrackKind, Tracks};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The unity transformation matrix.
-const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
+/// The unity transformation matrix of `mvhd` and `tkhd`.
+pub const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// `und`, in three groups of five bits.
 const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
 const MOVIE_TIMESCALE: u32 = 1000;
@@ -58,47 +58,62 @@ fn write_track(out: &mut BytesMut, id: u32, track: &Track) {
             put_u32s(out, &MATRIX);
             put_u32s(out, &[u32::from(width) << 16, u32::from(height) << 16]);
         });
-        write_box(out, *b"mdia", |out| {
+        let mdhd = |out: &mut BytesMut| {
             write_full_box(out, *b"mdhd", 0, 0, |out| {
                 put_u32s(out, &[0, 0, track.clock_rate, 0]);
                 out.put_u16(LANGUAGE_UNDETERMINED);
                 out.put_u16(0);
             });
-            write_full_box(out, *b"hdlr", 0, 0, |out| {
-                out.put_u32(0);
-                out.put_slice(if is_video { b"vide" } else { b"soun" });
-                out.put_bytes(0, 12);
-                out.put_slice(if is_video { b"video\0" } else { b"sound\0" });
+        };
+        write_mdia(out, track.kind(), mdhd, |out| {
+            write_full_box(out, *b"stsd", 0, 0, |out| {
+                out.put_u32(1);
+                write_sample_entry(out, &track.codec);
             });
-            write_box(out, *b"minf", |out| {
-                if is_video {
-                    write_full_box(out, *b"vmhd", 0, 1, |out| out.put_bytes(0, 8));
-                } else {
-                    write_full_box(out, *b"smhd", 0, 0, |out| out.put_bytes(0, 4));
-                }
-                write_box(out, *b"dinf", |out| {
-                    write_full_box(out, *b"dref", 0, 0, |out| {
-                        out.put_u32(1);
-                        write_full_box(out, *b"url ", 0, 1, |_| {}); // in this file
-                    });
-                });
-                write_box(out, *b"stbl", |out| {
-                    write_full_box(out, *b"stsd", 0, 0, |out| {
-                        out.put_u32(1);
-                        write_sample_entry(out, &track.codec);
-                    });
-                    // All samples are in fragments.
-                    write_full_box(out, *b"stts", 0, 0, |out| out.put_u32(0));
-                    write_full_box(out, *b"stsc", 0, 0, |out| out.put_u32(0));
-                    write_full_box(out, *b"stsz", 0, 0, |out| out.put_u64(0));
-                    write_full_box(out, *b"stco", 0, 0, |out| out.put_u32(0));
-                });
-            });
+            // All samples are in fragments.
+            write_full_box(out, *b"stts", 0, 0, |out| out.put_u32(0));
+            write_full_box(out, *b"stsc", 0, 0, |out| out.put_u32(0));
+            write_full_box(out, *b"stsz", 0, 0, |out| out.put_u64(0));
+            write_full_box(out, *b"stco", 0, 0, |out| out.put_u32(0));
         });
     });
 }
 
-fn write_sample_entry(out: &mut BytesMut, codec: &CodecParameters) {
+/// The `mdia` box of a track: `mdhd` writes the media header box, `stbl` what is in the sample table.
+pub fn write_mdia(
+    out: &mut BytesMut,
+    kind: TrackKind,
+    mdhd: impl FnOnce(&mut BytesMut),
+    stbl: impl FnOnce(&mut BytesMut),
+) {
+    let is_video = kind == TrackKind::Video;
+    write_box(out, *b"mdia", |out| {
+        mdhd(out);
+        write_full_box(out, *b"hdlr", 0, 0, |out| {
+            out.put_u32(0);
+            out.put_slice(if is_video { b"vide" } else { b"soun" });
+            out.put_bytes(0, 12);
+            out.put_slice(if is_video { b"video\0" } else { b"sound\0" });
+        });
+        write_box(out, *b"minf", |out| {
+            if is_video {
+                write_full_box(out, *b"vmhd", 0, 1, |out| out.put_bytes(0, 8));
+            } else {
+                write_full_box(out, *b"smhd", 0, 0, |out| out.put_bytes(0, 4));
+            }
+            write_box(out, *b"dinf", |out| {
+                write_full_box(out, *b"dref", 0, 0, |out| {
+                    out.put_u32(1);
+                    write_full_box(out, *b"url ", 0, 1, |_| {}); // in this file
+                });
+            });
+            write_box(out, *b"stbl", stbl);
+        });
+    });
+}
+
+/// The sample entry of a codec, as it stands in `stsd`.
+pub fn write_sample_entry(out: &mut BytesMut, codec: &CodecParameters) {
     match codec {
         CodecParameters::H264(p) => write_box(out, *b"avc1", |out| {
             put_visual(out, p.width, p.height);

@@ -5,19 +5,19 @@ use bytes::Bytes;
 
 /// A box's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) kind: FourCc,
+pub(crate) struct Header {
+    pub(crate) kind: FourCc,
     /// 8, or 16 where the size takes 64 bits.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Header included; none for a box that goes on to the end.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
 }
 
 impl Header {
-    pub(super) const MAX_BYTES: usize = 16;
+    pub(crate) const MAX_BYTES: usize = 16;
 
     /// None when `data` is shorter than the header.
-    pub(super) fn parse(data: &[u8]) -> Result<Option<Self>, Error> {
+    pub(crate) fn parse(data: &[u8]) -> Result<Option<Self>, Error> {
         let Some((head, rest)) = data.split_first_chunk::<8>() else {
             return Ok(None);
         };
@@ -43,7 +43,7 @@ impl Header {
 }
 
 /// The boxes inside `payload`, which is that of a box of type `parent`.
-pub(super) fn children(
+pub(crate) fn children(
     parent: FourCc,
     payload: &Bytes,
 ) -> impl Iterator<Item = Result<(FourCc, Bytes), Error>> {
@@ -74,7 +74,7 @@ fn first_box(parent: FourCc, rest: &mut Bytes) -> Result<(FourCc, Bytes), Error>
 }
 
 /// The first child of a kind.
-pub(super) fn child(parent: FourCc, payload: &Bytes, kind: [u8; 4]) -> Result<Option<Bytes>, Error> {
+pub(crate) fn child(parent: FourCc, payload: &Bytes, kind: [u8; 4]) -> Result<Option<Bytes>, Error> {
     for found in children(parent, payload) {
         let (found, payload) = found?;
         if found.0 == kind {
@@ -85,18 +85,18 @@ pub(super) fn child(parent: FourCc, payload: &Bytes, kind: [u8; 4]) -> Result<Op
 }
 
 /// The first child of a kind that must be there.
-pub(super) fn required(parent: FourCc, payload: &Bytes, kind: [u8; 4]) -> Result<Bytes, Error> {
+pub(crate) fn required(parent: FourCc, payload: &Bytes, kind: [u8; 4]) -> Result<Bytes, Error> {
     child(parent, payload, kind)?.ok_or(Error::Missing(FourCc(kind)))
 }
 
 /// Reads fields of a box in order.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     kind: FourCc,
     data: Bytes,
 }
 
 impl Fields {
-    pub(super) fn new(kind: [u8; 4], data: Bytes) -> Self {
+    pub(crate) fn new(kind: [u8; 4], data: Bytes) -> Self {
         Self {
             kind: FourCc(kind),
             data,
@@ -104,21 +104,21 @@ impl Fields {
     }
 
     /// Of a full box: the fields behind version and flags, and the version.
-    pub(super) fn full(kind: [u8; 4], data: Bytes) -> Result<(Self, u8), Error> {
+    pub(crate) fn full(kind: [u8; 4], data: Bytes) -> Result<(Self, u8), Error> {
         let mut fields = Self::new(kind, data);
         let [version, ..] = fields.array::<4>()?;
         Ok((fields, version))
     }
 
-    pub(super) fn rest(self) -> Bytes {
+    pub(crate) fn rest(self) -> Bytes {
         self.data
     }
 
-    pub(super) fn skip(&mut self, bytes: usize) -> Result<(), Error> {
+    pub(crate) fn skip(&mut self, bytes: usize) -> Result<(), Error> {
         self.take(bytes).map(drop)
     }
 
-    pub(super) fn take(&mut self, bytes: usize) -> Result<Bytes, Error> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<Bytes, Error> {
         if self.data.len() < bytes {
             return Err(Error::Truncated(self.kind));
         }
@@ -135,23 +135,23 @@ impl Fields {
         Ok(array)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, Error> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Error> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, Error> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Error> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Error> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Error> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Error> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Error> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn out_of_range(&self, field: &'static str, value: impl Into<u64>) -> Error {
+    pub(crate) fn out_of_range(&self, field: &'static str, value: impl Into<u64>) -> Error {
         Error::OutOfRange {
             kind: self.kind,
             field,
@@ -160,7 +160,7 @@ impl Fields {
     }
 
     /// `entry_count`, then as many entries of `entry_bytes` each: the entries' bytes.
-    pub(super) fn table(&mut self, entry_bytes: usize) -> Result<Bytes, Error> {
+    pub(crate) fn table(&mut self, entry_bytes: usize) -> Result<Bytes, Error> {
         let count = self.u32()? as usize;
         // No allocation: a count that lies finds no bytes.
         count
