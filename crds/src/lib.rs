@@ -32,7 +32,7 @@ pub use condition::Condition;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use k8s_openapi::jiff;
 pub use media_pool::{MediaPool, MediaPoolSpec, MediaPoolStatus};
-pub use record_schedule::{RecordSchedule, RecordScheduleSpec, RecordScheduleStatus};
+pub use record_schedule::{Evaluated, RecordSchedule, RecordScheduleSpec, RecordScheduleStatus};
 pub use room::{Room, RoomSpec, RoomStatus};
 pub use route::{Route, RouteSpec, RouteStatus};
 

@@ -1,4 +1,8 @@
-//! `RecordSchedule`: which cameras are recorded when, and how long the recordings are kept. Evaluating it is the node's.
+//! `RecordSchedule`: which cameras are recorded when, and how long the recordings are kept.
+
+mod evaluate;
+
+pub use evaluate::Evaluated;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, ResourceExt};
@@ -27,6 +31,7 @@ use crate::{
     printcolumn(name = "Active", type_ = "boolean", json_path = ".status.active"),
     printcolumn(name = "Cameras", type_ = "integer", json_path = ".status.cameras"),
     printcolumn(name = "Next-Start", type_ = "string", json_path = ".status.nextStart"),
+    printcolumn(name = "Last-Segment", type_ = "date", json_path = ".status.lastSegmentTime"),
     printcolumn(name = "Suspend", type_ = "boolean", json_path = ".spec.suspend"),
     printcolumn(
         name = "Ready",
@@ -144,6 +149,10 @@ pub struct RecordScheduleStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub cameras: Option<i64>,
+    /// Where the newest recorded segment of those Cameras ends. It may be some minutes behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::rule::time")]
+    pub last_segment_time: Option<Time>,
     /// The `metadata.generation` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

@@ -106,6 +106,28 @@ impl Media {
     }
 }
 
+/// How streams are recorded.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Recording {
+    /// Length of recorded segments in seconds; each ends at the first keyframe after it.
+    #[arg(long, env = "WEIR_SEGMENT_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub segment_seconds: u16,
+    /// MiB that segments may take on this machine's disk until they are in the object store. When they take more, the
+    /// oldest are dropped.
+    #[arg(long, env = "WEIR_SPOOL_MIB", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(64..))]
+    pub spool_mib: u64,
+}
+
+impl Recording {
+    pub fn segment(&self) -> Duration {
+        Duration::from_secs(self.segment_seconds.into())
+    }
+
+    pub const fn spool_bytes(&self) -> u64 {
+        self.spool_mib << 20
+    }
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Standalone {
     /// Folder for everything that is kept: accounts, media files, recordings.
@@ -118,6 +140,8 @@ pub struct Standalone {
     pub ports: Ports,
     #[command(flatten)]
     pub media: Media,
+    #[command(flatten)]
+    pub recording: Recording,
     #[command(flatten)]
     pub tls: Tls,
     /// File that holds the administrator's password; without it, the first start makes one and
@@ -164,6 +188,11 @@ pub struct Pod {
     pub ports: Ports,
     #[command(flatten)]
     pub media: Media,
+    #[command(flatten)]
+    pub recording: Recording,
+    /// Folder of the object store's Secret: files `accessKeyId` and `secretAccessKey`.
+    #[arg(long, env = "WEIR_STORAGE_DIR")]
+    pub storage_dir: Option<PathBuf>,
 }
 
 impl Pod {

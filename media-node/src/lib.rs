@@ -10,6 +10,7 @@ pub mod hub;
 pub mod ingest;
 pub mod listen;
 pub mod peer;
+pub mod record;
 pub mod role;
 pub mod socket;
 pub mod store;

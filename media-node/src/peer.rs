@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -74,6 +74,26 @@ pub async fn ask(
     method: Method,
     target: &str,
 ) -> Result<Bytes, Error> {
+    request(address, secret, method, target, Bytes::new()).await
+}
+
+/// Tells the pod at `address` (`host:port`) something, as JSON: `POST`. Bounded by the caller.
+///
+/// # Errors
+/// When the pod can't be reached, or its answer is no success: it has not taken it.
+pub async fn tell(address: &str, secret: &Redacted<String>, target: &str, json: Bytes) -> Result<(), Error> {
+    request(address, secret, Method::POST, target, json)
+        .await
+        .map(drop)
+}
+
+async fn request(
+    address: &str,
+    secret: &Redacted<String>,
+    method: Method,
+    target: &str,
+    body: Bytes,
+) -> Result<Bytes, Error> {
     let socket = connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
     // Ends with the sender.
@@ -83,7 +103,8 @@ pub async fn ask(
         .uri(target)
         .header(header::HOST, address)
         .header(header::AUTHORIZATION, format!("Bearer {}", secret.reveal()))
-        .body(Empty::<Bytes>::new())?;
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))?;
     let response = sender.send_request(request).await?;
     if !response.status().is_success() {
         return Err(Error::Refused(response.status()));

@@ -12,7 +12,8 @@ pub struct Entry {
     /// Bytes of the object: whole fragments.
     pub offset: u64,
     pub bytes: u64,
-    /// Bytes of the init segment at the object's front.
+    /// The object whose init segment is this one's, and how long that is: it lies at the object's front.
+    pub init_uri: String,
     pub init_bytes: u64,
     /// Other parameters or timestamps than the entry before, or a gap before it.
     pub discontinuity: bool,
@@ -43,13 +44,13 @@ pub fn render(kind: Kind, entries: &[Entry]) -> String {
         if entry.discontinuity && number > 0 {
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
-        if map != Some((&entry.uri, entry.init_bytes)) {
+        if map != Some((&entry.init_uri, entry.init_bytes)) {
             let _ = writeln!(
                 out,
                 "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@0\"",
-                entry.uri, entry.init_bytes
+                entry.init_uri, entry.init_bytes
             );
-            map = Some((&entry.uri, entry.init_bytes));
+            map = Some((&entry.init_uri, entry.init_bytes));
         }
         if let Ok(at) = jiff::Timestamp::from_millisecond(entry.start_ms) {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{at:.3}");
@@ -81,6 +82,7 @@ mod tests {
             duration_ms: 6040,
             offset,
             bytes: 500,
+            init_uri: uri.to_owned(),
             init_bytes: 900,
             discontinuity,
         };

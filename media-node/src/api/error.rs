@@ -26,6 +26,8 @@ pub(super) enum Error {
     TimedOut,
     /// What is needed to answer is away or overloaded, and may be back soon.
     Unavailable(&'static str),
+    /// The request can't be meant; says what to write.
+    BadRequest(String),
     /// The documented API tells wrong input and failures alike so, with the reason.
     Failed(String),
 }
@@ -74,6 +76,7 @@ impl IntoResponse for Error {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large"),
             Self::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "the request took too long"),
             Self::Unavailable(reason) => (StatusCode::SERVICE_UNAVAILABLE, *reason),
+            Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, reason.as_str()),
             Self::Failed(reason) => (StatusCode::INTERNAL_SERVER_ERROR, reason.as_str()),
         };
         let retry = match self {

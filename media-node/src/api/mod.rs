@@ -10,12 +10,14 @@ mod ipchub;
 mod page;
 mod pool;
 mod process;
+mod ranges;
 mod request;
 mod streams;
 mod weir;
 
 pub use health::{Check, Readiness};
 pub use ipchub::server::Server;
+pub(crate) use pool::INDEX;
 pub use pool::{LocalStreams, Pods, Pool};
 pub use request::{clean_paths, cross_origin};
 pub use streams::{
@@ -24,9 +26,11 @@ pub use streams::{
 };
 pub use weir::cameras::{Camera, CameraDirectory, CameraForwarding, CameraTrack};
 pub use weir::endpoints::Endpoints;
+pub use weir::recordings::Archive;
 
 use crate::auth::Auth;
 use crate::cluster::resource::{Secrets, Specs};
+use crate::record::Catalogue;
 use axum::Router;
 use std::sync::Arc;
 
@@ -46,6 +50,8 @@ pub struct Api {
     pub metrics: MetricsText,
     pub endpoints: Endpoints,
     pub server: Server,
+    /// What was recorded.
+    pub archive: Archive,
 }
 
 /// The routes of all APIs, to be merged with those of `egress` and wrapped in [`clean_paths`]. It
@@ -71,6 +77,11 @@ pub fn router(api: Api) -> Router {
 /// What a pod tells and does for the other pods of its pool.
 pub fn pool_router(local: Arc<dyn LocalStreams>, auth: Arc<Auth>) -> Router {
     request::layers("pool", pool::router(local, auth))
+}
+
+/// What a gateway takes from the nodes of its pool for the index of recordings.
+pub fn index_router(catalogue: Arc<dyn Catalogue>, auth: Arc<Auth>) -> Router {
+    request::layers("pool", pool::index_router(catalogue, auth))
 }
 
 /// The health routes alone, for a node, which nobody but its probes and gateways calls.

@@ -12,6 +12,7 @@ use super::{
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
 use crate::cluster::folder::Folder;
 use crate::cluster::resource::{Secrets, Specs};
+use crate::record::Playback;
 use crate::store::sql::accounts::User;
 use crate::store::sql::{Database, Location};
 use async_trait::async_trait;
@@ -184,6 +185,11 @@ async fn world_on(
             tls: true,
         },
         server: Server::new(),
+        archive: crate::api::Archive {
+            playback: Playback::new(store.clone(), tokio::sync::watch::channel(None).1),
+            camera_of: Arc::new(|_| None),
+            path_of: Arc::new(|_| None),
+        },
     });
     World {
         folder,

@@ -67,6 +67,7 @@ pub fn feed(client: &Client, me: &Identity, stop: &CancellationToken) -> (World,
     let Writers {
         cameras,
         routes,
+        schedules,
         pools,
         pods,
         gateways,
@@ -88,6 +89,13 @@ pub fn feed(client: &Client, me: &Identity, stop: &CancellationToken) -> (World,
         Api::namespaced(client.clone(), namespace),
         all.clone(),
         routes,
+        news.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(follow(
+        Api::namespaced(client.clone(), namespace),
+        all.clone(),
+        schedules,
         news.clone(),
         stop.clone(),
     ));

@@ -16,6 +16,8 @@ mod job_of;
 pub mod kubernetes;
 pub mod owner;
 mod peers;
+mod recorded;
+pub mod recording;
 mod report;
 pub mod resource;
 pub mod route_match;

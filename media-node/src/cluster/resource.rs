@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
-use weir_crds::{Camera, MediaPool, Route};
+use weir_crds::{Camera, MediaPool, RecordSchedule, Route};
 use weir_proto::Redacted;
 
 /// All resources that a media node reads. The stores keep their content while the API server is
@@ -24,6 +24,7 @@ use weir_proto::Redacted;
 pub struct World {
     pub cameras: Store<Camera>,
     pub routes: Store<Route>,
+    pub schedules: Store<RecordSchedule>,
     pub pools: Store<MediaPool>,
     /// The pool's node pods; always empty without a cluster.
     pub pods: Store<Pod>,
@@ -54,6 +55,7 @@ impl World {
             let looks = [
                 self.cameras.wait_until_ready().now_or_never(),
                 self.routes.wait_until_ready().now_or_never(),
+                self.schedules.wait_until_ready().now_or_never(),
                 self.pools.wait_until_ready().now_or_never(),
                 self.pods.wait_until_ready().now_or_never(),
                 self.gateways.wait_until_ready().now_or_never(),
@@ -93,6 +95,7 @@ impl News {
 pub(super) struct Writers {
     pub(super) cameras: Writer<Camera>,
     pub(super) routes: Writer<Route>,
+    pub(super) schedules: Writer<RecordSchedule>,
     pub(super) pools: Writer<MediaPool>,
     pub(super) pods: Writer<Pod>,
     pub(super) gateways: Writer<Pod>,
@@ -105,6 +108,7 @@ impl Writers {
         let writers = Self {
             cameras: Writer::default(),
             routes: Writer::default(),
+            schedules: Writer::default(),
             pools: Writer::default(),
             pods: Writer::default(),
             gateways: Writer::default(),
@@ -113,6 +117,7 @@ impl Writers {
         let world = World {
             cameras: writers.cameras.as_reader(),
             routes: writers.routes.as_reader(),
+            schedules: writers.schedules.as_reader(),
             pools: writers.pools.as_reader(),
             pods: writers.pods.as_reader(),
             gateways: writers.gateways.as_reader(),
@@ -137,6 +142,7 @@ impl Writers {
         }
         fill(&mut self.cameras);
         fill(&mut self.routes);
+        fill(&mut self.schedules);
         fill(&mut self.pools);
         fill(&mut self.pods);
         fill(&mut self.gateways);

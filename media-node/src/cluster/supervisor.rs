@@ -28,6 +28,7 @@ use super::work::{News, Work, WorkId};
 use crate::egress::forward::LaunchForward;
 use crate::hub::{Demand, Hub, Verdict};
 use crate::ingest::{Job, Launch};
+use crate::record::States;
 use credentials::{Answer, SecretCache};
 use index::Index;
 use parking_lot::Mutex;
@@ -88,6 +89,8 @@ pub struct Parts {
     pub forward: Arc<dyn LaunchForward>,
     pub writer: Arc<dyn ResourceWriter>,
     pub secrets: Arc<dyn Secrets>,
+    /// How it stands with the recording of cameras.
+    pub recording: Arc<States>,
 }
 
 /// A handle on the supervisor's task; its [`Demand`] is for the hub. Cheap to clone.
@@ -160,6 +163,7 @@ struct Context<'a> {
     news: &'a mpsc::Sender<News>,
     reports: &'a Reports,
     shared: &'a Shared,
+    recording: &'a States,
     secrets: &'a mut SecretCache,
 }
 
@@ -183,6 +187,7 @@ async fn run(parts: Parts, settings: Settings, shared: Arc<Shared>, stop: Cancel
     let (reports, mut reporters) = Reports::start(parts.writer.clone(), reporting.clone());
     let mut secret_changes = parts.secrets.changes();
     let mut world = parts.world.news();
+    let mut recording = parts.recording.news();
     let mut task = Task {
         secrets: SecretCache::new(parts.secrets.clone(), parts.world.pools.clone(), answers),
         parts,
@@ -194,6 +199,7 @@ async fn run(parts: Parts, settings: Settings, shared: Arc<Shared>, stop: Cancel
         pulls: Pulls::default(),
         ending: HashMap::new(),
         routes_said: HashMap::new(),
+        recording_changed: false,
     };
     if stop.run_until_cancelled(task.parts.world.ready()).await == Some(true) {
         task.refresh();
@@ -232,6 +238,8 @@ async fn run(parts: Parts, settings: Settings, shared: Arc<Shared>, stop: Cancel
             Some(first) = jobs.recv() => task.job_news(first),
             Some(answer) = secrets.recv() => task.secret(answer),
             () = secrets_changed => task.secrets.refresh_all(),
+            // Gathered until the next tick.
+            Ok(()) = recording.changed(), if !task.recording_changed => task.recording_changed = true,
             _ = tick.tick() => task.tick(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::gop_cache::GopCache;
 use super::outlet::Outlet;
+use super::subscriber::Standing;
 use super::{Form, FormKey, Seat, SeatHandle, Sink, Subscriber, View, Visitor};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -118,6 +119,11 @@ impl Stream {
         self.viewers.load(Ordering::Relaxed)
     }
 
+    /// Whether anybody uses it, viewer or not: a stream on demand goes on as long.
+    pub fn is_in_use(&self) -> bool {
+        self.viewers() > 0 || !self.inner.lock().cursors.is_empty()
+    }
+
     pub fn traffic(&self) -> Traffic {
         Traffic {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
@@ -175,15 +181,24 @@ impl Stream {
         })
     }
 
-    /// A cursor over the access units, starting at the newest keyframe.
+    /// A cursor over the access units, starting at the newest keyframe. Counts as a viewer.
     pub fn subscribe(self: &Arc<Self>) -> Subscriber {
+        self.subscriber(Standing::Viewer)
+    }
+
+    /// The same for who watches on nobody's behalf, as a recorder does.
+    pub fn read(self: &Arc<Self>) -> Subscriber {
+        self.subscriber(Standing::Reader)
+    }
+
+    fn subscriber(self: &Arc<Self>, standing: Standing) -> Subscriber {
         let cursor = {
             let mut inner = self.inner.lock();
             let cursor = Arc::new(AtomicU64::new(inner.cache.start()));
             inner.cursors.push(cursor.clone());
             cursor
         };
-        Subscriber::new(self.clone(), cursor, self.head.subscribe())
+        Subscriber::new(self.clone(), standing, cursor, self.head.subscribe())
     }
 
     /// Ends the stream for all who watch or read it.

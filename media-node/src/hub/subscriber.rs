@@ -17,10 +17,20 @@ pub enum Event {
     Ended,
 }
 
+/// On whose behalf a subscriber reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A viewer's: it counts as one while it lives.
+    Viewer,
+    /// Our own.
+    Reader,
+}
+
 /// Reads one stream at its own pace; when it falls out of the cache it goes on at the newest
-/// keyframe. Counts as a viewer while it lives.
+/// keyframe.
 pub struct Subscriber {
     stream: Arc<Stream>,
+    standing: Standing,
     /// The number of the access unit that is read next. The stream keeps what comes from it on, within
     /// bounds.
     cursor: Arc<AtomicU64>,
@@ -30,10 +40,18 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(stream: Arc<Stream>, cursor: Arc<AtomicU64>, head: watch::Receiver<u64>) -> Self {
-        stream.viewer_came(None);
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        standing: Standing,
+        cursor: Arc<AtomicU64>,
+        head: watch::Receiver<u64>,
+    ) -> Self {
+        if standing == Standing::Viewer {
+            stream.viewer_came(None);
+        }
         Self {
             stream,
+            standing,
             cursor,
             told: None,
             head,
@@ -88,6 +106,8 @@ impl Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.stream.lock().forget(&self.cursor);
-        self.stream.viewer_left();
+        if self.standing == Standing::Viewer {
+            self.stream.viewer_left();
+        }
     }
 }

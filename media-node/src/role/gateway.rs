@@ -4,12 +4,13 @@ use super::directory::Directory;
 use super::pod::{self, Pod};
 use super::pods::PoolPods;
 use super::ports::Ports;
+use super::recording::{self, KeySource};
 use super::serving::{Offered, Serving};
 use super::shutdown;
 use super::standalone::announce;
 use super::tls::KUBELET_PATIENCE;
 use super::{limits, ordinal};
-use crate::api::{Api, Endpoints, Pool, Readiness, Server, pool_router};
+use crate::api::{Api, Endpoints, Pool, Readiness, Server, index_router, pool_router};
 use crate::auth::{AdminFiles, Auth};
 use crate::cluster::edge::{Edge, EdgeSettings};
 use crate::egress::hls::{Cutting, Hls};
@@ -21,6 +22,7 @@ use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
+use crate::record::SqlCatalogue;
 use crate::store::sql::{Database, Location};
 use crate::{args, telemetry};
 use anyhow::Context;
@@ -115,7 +117,13 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         http_port: pod.ports.http_port,
         secret: auth.relay_secret().secret().clone(),
     });
-    let pool = pool_router(directory.clone(), auth.clone());
+    let catalogue = Arc::new(SqlCatalogue {
+        database: database.clone(),
+    });
+    let pool = pool_router(directory.clone(), auth.clone()).merge(index_router(catalogue, auth.clone()));
+    let keys = KeySource::Folder(pod.storage_dir.clone());
+    let bucket = recording::follow_bucket(world.clone(), keys, None, ending.clone());
+    let archive = recording::archive(&world, database.clone(), bucket);
     let api = Api {
         auth,
         streams: Pool::new(directory.clone(), Some(others)),
@@ -131,6 +139,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
             tls: tls.is_offered(),
         },
         server: Server::new(),
+        archive,
     };
     let publishing = Publishing {
         hub: hub.clone(),

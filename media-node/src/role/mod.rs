@@ -1,6 +1,7 @@
 //! Roles: what a process is made of. A role builds the parts, owns their tasks, and drains them on
 //! shutdown; it has no logic of its own.
 
+mod catalogue;
 mod demo;
 mod directory;
 pub mod gateway;
@@ -11,6 +12,7 @@ mod pod;
 mod pods;
 mod ports;
 pub mod probe;
+mod recording;
 mod serving;
 mod shutdown;
 pub mod standalone;

@@ -1,10 +1,12 @@
 //! A pod that ingests the cameras placed on it and serves them to gateways.
 
+use super::catalogue::GatewayCatalogue;
 use super::directory::Directory;
 use super::limits;
 use super::ordinal::Ordinal;
 use super::pod::{self, Pod};
 use super::ports::Ports;
+use super::recording::{self, KeySource, Recording};
 use super::serving::{Offered, Serving};
 use super::standalone::announce;
 use super::{demo, shutdown};
@@ -16,6 +18,7 @@ use crate::egress::forward::Forwarder;
 use crate::hub::Hub;
 use crate::ingest::{Ingest, relay};
 use crate::listen::tls::Tls;
+use crate::record::States;
 use crate::{args, telemetry};
 use anyhow::Context;
 use std::sync::Arc;
@@ -46,6 +49,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         settings,
         mut feeds,
     } = Pod::open(&args, &ending).await?;
+    let secret = settings.relay.secret().clone();
     let auth = Auth::without_accounts(settings);
     let hub = Hub::new();
     let viewing = Viewing {
@@ -88,6 +92,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         segment,
     });
     let cluster = Arc::new(cluster);
+    let states = Arc::new(States::default());
     let parts = supervisor::Parts {
         world: world.clone(),
         hub: hub.clone(),
@@ -95,6 +100,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         forward,
         writer: cluster.clone(),
         secrets: cluster,
+        recording: states.clone(),
     };
     let settings = supervisor::Settings {
         handover: args.handover(),
@@ -102,6 +108,24 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     };
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor.clone()));
+    let keys = KeySource::Folder(args.storage_dir.clone());
+    let recording = Recording::start(recording::Parts {
+        world: world.clone(),
+        hub: hub.clone(),
+        states,
+        catalogue: Arc::new(GatewayCatalogue {
+            world: world.clone(),
+            http_port: args.ports.http_port,
+            secret,
+        }),
+        bucket: recording::follow_bucket(world.clone(), keys, None, ending.clone()),
+        objects: None,
+        data: &args.data,
+        args: &args.recording,
+        me: args.pod_name.clone(),
+        writer: None,
+    })
+    .await?;
     tokio::spawn(async move {
         if world.ready().await {
             resources.pass();
@@ -114,6 +138,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
     } else {
         warn!("cameras are still placed here; they are interrupted until they have moved");
     }
+    recording.end().await;
     ending.cancel();
     let _ = supervising.await;
     for stream in hub.streams() {

@@ -4,6 +4,7 @@ use super::directory::Directory;
 use super::limits;
 use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
+use super::recording::{self, KeySource, Recording};
 use super::serving::{Offered, Serving};
 use super::{demo, shutdown};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server};
@@ -24,6 +25,7 @@ use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
+use crate::record::{SqlCatalogue, States};
 use crate::store::sql::{Database, Location};
 use crate::telemetry;
 use anyhow::Context;
@@ -39,6 +41,8 @@ use tracing::info;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long opening the account store may take: a busy disk is slow to write a new file for good.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
+/// The name of the only node.
+const ME: &str = "standalone";
 /// How long the links that are printed open the stream.
 const LINK_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -93,6 +97,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         policy: policies,
         segment,
     });
+    let states = Arc::new(States::default());
     let parts = supervisor::Parts {
         world: world.clone(),
         hub: hub.clone(),
@@ -100,12 +105,33 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         forward,
         writer: Arc::new(folder.clone()),
         secrets: Arc::new(folder.clone()),
+        recording: states.clone(),
     };
-    let settings = supervisor::Settings::new("standalone", true, &media);
+    let settings = supervisor::Settings::new(ME, true, &media);
     let (supervisor, supervising) = Supervisor::start(parts, settings, ending.clone());
     hub.set_demand(Arc::new(supervisor));
     let following = tokio::spawn(folder.clone().run(ending.clone()));
     tokio::spawn(follow_policy(world.clone(), policy, ending.clone()));
+    // It outlives what it stores.
+    let storing = CancellationToken::new();
+    let objects = recording::embedded(&args.data, &storing).await?;
+    let keys = KeySource::Secrets(Arc::new(folder.clone()));
+    let bucket = recording::follow_bucket(world.clone(), keys, Some(objects.bucket()), storing.clone());
+    let recording = Recording::start(recording::Parts {
+        world: world.clone(),
+        hub: hub.clone(),
+        states,
+        catalogue: Arc::new(SqlCatalogue {
+            database: database.clone(),
+        }),
+        bucket: bucket.clone(),
+        objects: Some(objects.folder().to_owned()),
+        data: &args.data,
+        args: &args.recording,
+        me: ME.to_owned(),
+        writer: Some(Arc::new(folder.clone())),
+    })
+    .await?;
     let sweeper = auth.clone();
     let sweep_end = ending.clone();
     tokio::spawn(async move { sweeper.sweep(sweep_end).await });
@@ -119,9 +145,10 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let serving = readiness.check("serving");
     let directory = Arc::new(Directory {
         hub: hub.clone(),
-        world,
+        world: world.clone(),
         ordinal: Ordinal::default(),
     });
+    let archive = recording::archive(&world, database.clone(), bucket);
     let api = Api {
         auth: auth.clone(),
         streams: Pool::new(directory.clone(), None),
@@ -137,6 +164,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             tls: tls.is_offered(),
         },
         server: Server::new(),
+        archive,
     };
     let publishing = Publishing {
         hub: hub.clone(),
@@ -203,12 +231,14 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     announce(&ready)?;
 
     stop.cancelled().await;
+    recording.end().await;
     ending.cancel();
     let _ = supervising.await;
     for stream in hub.streams() {
         hub.close(stream.path());
     }
     listening.drain().await;
+    storing.cancel();
     let _ = following.await;
     database.close().await;
     info!("stopped");

@@ -171,6 +171,11 @@ fn env(input: &Input, component: Component, storage: bool, tls: Option<&Tls>) ->
     if storage {
         env.push(json!({"name": "WEIR_STORAGE_DIR", "value": STORAGE_DIR}));
     }
+    if component == Component::Node {
+        // The rest is for what is being written, and for the file system itself.
+        let mib = (input.pool.spec.nodes.spool.size.bytes() >> 20) * 8 / 10;
+        env.push(json!({"name": "WEIR_SPOOL_MIB", "value": mib.max(64).to_string()}));
+    }
     // Accounts are the gateways' alone.
     if component == Component::Gateway
         && let Some(database) = &input.pool.spec.database

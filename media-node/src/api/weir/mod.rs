@@ -2,6 +2,7 @@
 
 pub(super) mod cameras;
 pub(super) mod endpoints;
+pub(super) mod recordings;
 
 use super::{Api, cross_origin};
 use axum::Router;
@@ -15,6 +16,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     let routes = Router::new()
         .route("/api/weir/v1/cameras", get(cameras::list))
         .route("/api/weir/v1/endpoints", get(endpoints::tell))
+        .route("/api/weir/v1/recordings", get(recordings::list))
+        .route("/recordings/{*rest}", get(recordings::serve))
         .with_state(api);
     cross_origin(routes)
 }

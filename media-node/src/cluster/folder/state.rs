@@ -190,7 +190,7 @@ impl State {
                         version: self.version,
                     },
                 );
-                if matches!(key.kind, Kind::Room | Kind::RecordSchedule) {
+                if key.kind == Kind::Room {
                     info!(object = %key, "this kind is accepted, and nothing runs it yet");
                 }
             }
@@ -246,7 +246,8 @@ impl State {
             Kind::Camera => put(&mut self.writers.cameras, value, gone),
             Kind::Route => put(&mut self.writers.routes, value, gone),
             Kind::MediaPool => put(&mut self.writers.pools, value, gone),
-            Kind::Room | Kind::RecordSchedule | Kind::Secret => {}
+            Kind::RecordSchedule => put(&mut self.writers.schedules, value, gone),
+            Kind::Room | Kind::Secret => {}
         }
     }
 

@@ -4,6 +4,7 @@ use super::Context;
 use super::credentials::{Found, SecretName};
 use super::forwards::{self, Forwards, Of};
 use crate::cluster::job_of::{self, Difference, Plan, Refusal};
+use crate::cluster::recorded::Recorded;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::status::{self, Phase};
 use crate::cluster::work::{Work, WorkId};
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tracing::{debug, info};
 use weir_crds::condition::{self, kind, reason};
+use weir_crds::jiff::Timestamp;
 use weir_crds::{Camera, CameraStatus};
 use weir_proto::media::StreamPath;
 
@@ -250,8 +252,7 @@ impl Entry {
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, c: &mut Context<'_>) {
         if let (Some(at), Some(work)) = (self.wanted_at, &self.work) {
-            let viewers = c.hub.stream(&work.job.path).map_or(0, |s| s.viewers());
-            if viewers > 0 {
+            if c.hub.stream(&work.job.path).is_some_and(|s| s.is_in_use()) {
                 self.wanted_at = Some(now);
             } else if now - at >= self.camera.spec.idle_timeout.get() {
                 debug!(camera = %self.target, "nobody watches any more");
@@ -413,7 +414,10 @@ impl Entry {
         let node = c.settings.standalone.then_some(c.settings.me.as_str());
         let forwarding = self.forwards.said();
         let now = SystemTime::now();
-        let status = status::of(&self.camera, &phase, forwarding.as_ref(), before, node, now);
+        let mut status = status::of(&self.camera, &phase, forwarding.as_ref(), before, node, now);
+        if let Some(recorded) = self.recorded(&phase, status_now, c) {
+            recorded.add_to(&mut status, before);
+        }
         self.tell(&phase, &status, c);
         self.phase = phase;
         let version = self.camera.metadata.resource_version.clone();
@@ -430,6 +434,31 @@ impl Entry {
             Err(error) => tracing::error!(%error, "a status can't be written as JSON"),
         }
         self.said = Some(status);
+    }
+
+    /// What the status says of the camera's recording; nothing where it was never recorded.
+    fn recorded(
+        &self,
+        phase: &Phase,
+        status_now: Option<&CameraStatus>,
+        c: &Context<'_>,
+    ) -> Option<Recorded> {
+        let told = match &self.said {
+            Some(said) => said.last_segment_time.as_ref(),
+            None => status_now.and_then(|status| status.last_segment_time.as_ref()),
+        };
+        let state = c.recording.camera(&self.target.uid);
+        if state.is_none() && told.is_none() {
+            return None;
+        }
+        let is_live = matches!(phase, Phase::Live { .. });
+        Some(Recorded::of(
+            &state.unwrap_or_default(),
+            &c.recording.backlog(),
+            is_live,
+            told,
+            Timestamp::now(),
+        ))
     }
 
     /// Events for what a person would ask about.

@@ -35,6 +35,8 @@ pub(super) struct Task {
     /// Jobs of Cameras that are gone, until they end.
     pub(super) ending: HashMap<WorkId, Work>,
     pub(super) routes_said: HashMap<Target, RouteStatus>,
+    /// There is news of recordings that no status tells yet.
+    pub(super) recording_changed: bool,
 }
 
 impl Task {
@@ -51,6 +53,7 @@ impl Task {
             news: &self.news,
             reports: &self.reports,
             shared: &self.shared,
+            recording: &self.parts.recording,
             secrets: &mut self.secrets,
         };
         f(&mut self.entries, &mut self.pulls, &mut context)
@@ -281,10 +284,11 @@ impl Task {
 
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
+        let told = std::mem::take(&mut self.recording_changed);
         let due: Vec<Target> = self
             .entries
             .iter()
-            .filter(|(_, e)| e.needs_tick())
+            .filter(|(_, e)| told || e.needs_tick())
             .map(|(t, _)| t.clone())
             .collect();
         for target in due {

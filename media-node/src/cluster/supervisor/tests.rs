@@ -32,6 +32,7 @@ impl Fixture {
             forward: pusher.clone(),
             writer: pad.clone(),
             secrets: vault.clone(),
+            recording: Arc::default(),
         };
         let stop = CancellationToken::new();
         let settings = Settings::new("n-0", standalone, "/media");

@@ -10,9 +10,11 @@ mod error;
 mod gateways;
 mod location;
 mod migration;
+mod segments;
 
 pub use error::Error;
 pub use location::Location;
+pub use segments::{Extent, SegmentRow};
 
 use sea_orm::{ConnectOptions, DatabaseConnection, SqliteTransactionMode, TransactionOptions};
 use std::time::Duration;

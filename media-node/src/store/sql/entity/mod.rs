@@ -5,5 +5,6 @@
 
 pub(super) mod account_revision;
 pub(super) mod gateway;
+pub(super) mod segment;
 pub(super) mod token;
 pub(super) mod user;

@@ -1,0 +1,152 @@
+//! From access units to the fragments and segments of a recording. Pure.
+
+use bytes::Bytes;
+use std::time::Duration;
+use weir_proto::fmp4::{Fragmenter, main_track};
+use weir_proto::media::{AccessUnit, Timestamp, TrackKind, Tracks};
+
+/// A fragment ends with the first picture this long after its first, or before a keyframe: what a kill costs
+/// at most.
+const FRAGMENT: Duration = Duration::from_secs(1);
+/// Keyframes come a tick early or late.
+const TOLERANCE: Duration = Duration::from_millis(10);
+
+/// What comes of access units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// A segment begins.
+    Opened {
+        tracks: Tracks,
+        /// Presentation time of its first keyframe.
+        start: Timestamp,
+    },
+    /// More of the segment that was opened last.
+    Fragment(Bytes),
+    /// The segment ends: where its last picture ends, which is where the next segment starts unless
+    /// something is missing between the two.
+    Closed { end: Timestamp },
+}
+
+/// Cuts one stream. A segment begins at a keyframe, which comes first in it.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    target: Duration,
+    tracks: Tracks,
+    main_track: u8,
+    has_video: bool,
+    fragmenter: Fragmenter,
+    current: Option<Current>,
+    /// The next keyframe begins a segment, however short the one in hand is.
+    cut_soon: bool,
+}
+
+/// The segment in hand, and its fragment in hand.
+#[derive(Debug)]
+struct Current {
+    /// Decoding times of the main track.
+    first: Timestamp,
+    last: Timestamp,
+    step_ticks: i64,
+    fragment_first: Timestamp,
+    fragments: u32,
+    /// The latest presentation time of the main track.
+    latest: Timestamp,
+}
+
+impl Cutter {
+    /// Segments of `target`, and up to the next keyframe.
+    pub(super) fn new(tracks: &Tracks, target: Duration) -> Self {
+        Self {
+            target,
+            tracks: tracks.clone(),
+            main_track: main_track(tracks),
+            has_video: tracks.first(TrackKind::Video).is_some(),
+            fragmenter: Fragmenter::new(tracks),
+            current: None,
+            cut_soon: false,
+        }
+    }
+
+    /// Whether this access unit, if it is pushed next, begins a segment.
+    pub(super) fn cuts_at(&self, au: &AccessUnit) -> bool {
+        if au.track != self.main_track || !au.keyframe {
+            return false;
+        }
+        let Some(current) = &self.current else { return true };
+        let enough = self.target.saturating_sub(TOLERANCE);
+        self.cut_soon || au.dts.since(current.first) >= enough
+    }
+
+    /// The next keyframe begins a segment.
+    pub(super) fn cut_soon(&mut self) {
+        self.cut_soon = self.current.is_some();
+    }
+
+    /// Takes an access unit. What comes before the first keyframe is left out.
+    pub(super) fn push(&mut self, au: &AccessUnit, out: &mut Vec<Cut>) {
+        if self.cuts_at(au) {
+            self.close(Some(au), out);
+            self.cut_soon = false;
+            out.push(Cut::Opened {
+                tracks: self.tracks.clone(),
+                start: au.pts,
+            });
+            self.current = Some(Current {
+                first: au.dts,
+                last: au.dts,
+                step_ticks: 0,
+                fragment_first: au.dts,
+                fragments: 0,
+                latest: au.pts,
+            });
+            self.fragmenter.push(au);
+            return;
+        }
+        let Some(current) = &mut self.current else { return };
+        if au.track == self.main_track {
+            let ends = au.keyframe && self.has_video || au.dts.since(current.fragment_first) >= FRAGMENT;
+            if ends && !self.fragmenter.is_empty() {
+                current.fragments += 1;
+                out.push(Cut::Fragment(self.fragmenter.finish(current.fragments, au.dts)));
+                current.fragment_first = au.dts;
+            }
+            current.step_ticks = (au.dts.ticks() - current.last.ticks()).max(0);
+            current.last = au.dts;
+            if au.pts.ticks() > current.latest.ticks() {
+                current.latest = au.pts;
+            }
+        }
+        self.fragmenter.push(au);
+    }
+
+    /// Ends the segment in hand where it is.
+    pub(super) fn finish(&mut self, out: &mut Vec<Cut>) {
+        self.close(None, out);
+    }
+
+    /// New parameters, from the next access unit on.
+    pub(super) fn set_tracks(&mut self, tracks: &Tracks, out: &mut Vec<Cut>) {
+        if *tracks == self.tracks {
+            return;
+        }
+        self.close(None, out);
+        *self = Self::new(tracks, self.target);
+    }
+
+    fn close(&mut self, next: Option<&AccessUnit>, out: &mut Vec<Cut>) {
+        let Some(mut current) = self.current.take() else {
+            return;
+        };
+        // The last picture lasts as long as the one before it, unless the next one is known.
+        let decoded = next.map_or_else(|| current.last.offset(current.step_ticks), |au| au.dts);
+        if !self.fragmenter.is_empty() {
+            current.fragments += 1;
+            out.push(Cut::Fragment(self.fragmenter.finish(current.fragments, decoded)));
+        }
+        let shown = next.map_or_else(|| current.latest.offset(current.step_ticks), |au| au.pts);
+        out.push(Cut::Closed { end: shown });
+    }
+}
+
+#[cfg(test)]
+mod tests;

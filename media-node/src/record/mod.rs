@@ -1,0 +1,50 @@
+//! Recording: streams are cut into segments on this node's disk, and brought from there to the object store.
+//!
+//! ```text
+//! hub: Subscriber --> Recorder: Cutter --queue--> writer: SegmentFile --> Spool --> Uploader --> bucket, index
+//!                        |                           |
+//!                        +-- recordings begin, end --+--> notes in the spool ------> index, when all of it is there
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `wanted` | what is to be recorded, and what recordings are made of it |
+//! | `recorders` | a recorder for each camera that is wanted |
+//! | `recorder` | one camera: its stream's sessions, segments and recordings |
+//! | `cutter` | from access units to fragments and segments; pure |
+//! | `writer` | puts what a recorder cuts on the disk, in its order |
+//! | `segment_file` | one segment being written |
+//! | `recovery` | what a killed process left |
+//! | `uploader` | from the spool to the bucket and the index |
+//! | `note` | a recording until the index has it |
+//! | `catalogue` | that index, in SQL |
+//! | `report` | what is told to the index, between pods |
+//! | `playback` | what is stored, as MP4 and HLS of any range |
+//! | `states` | what can be said of each camera's recording |
+//!
+//! When a camera is to be recorded is the cluster's to say, from schedules; what is in a segment is
+//! `weir-recording`'s.
+
+mod catalogue;
+mod cutter;
+mod note;
+mod playback;
+mod recorder;
+mod recorders;
+mod recovery;
+mod report;
+mod segment_file;
+mod states;
+mod uploader;
+mod wanted;
+mod writer;
+
+pub use catalogue::SqlCatalogue;
+pub use note::{Catalogue, CatalogueError, Finished};
+pub use playback::{Footage, Playback, PlaybackError, Span};
+pub use recorders::{Recorders, Settings};
+pub use recovery::recover;
+pub use report::Report;
+pub use states::{Backlog, CameraState, States, Trouble};
+pub use uploader::{Uploader, UploaderParts};
+pub use wanted::{Label, Wanted};

@@ -1,0 +1,446 @@
+//! Footage that is stored: found in the index, read from the bucket, shown as MP4 or HLS of any range.
+
+use crate::store::object::{self, Bucket};
+use crate::store::sql::{self, Database};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use tokio::sync::watch;
+use weir_proto::fmp4::{self, Fragment};
+use weir_proto::media::Tracks;
+use weir_recording::cover::{Covered, cover};
+use weir_recording::playlist::{self, Entry, Kind};
+use weir_recording::virtual_mp4::{self, Part, Source, VirtualMp4};
+use weir_recording::{SegmentFacts, SegmentKey};
+
+/// Segments that one answer is made of: a week of minutes.
+const MOST_SEGMENTS: u64 = 10_080;
+/// Heads of segments that are read at once.
+const AT_ONCE: usize = 32;
+/// Heads of segments that are kept: some 20 KiB each.
+const KEPT: usize = 512;
+/// Of a range that is longer, HLS lists segments whole.
+const FINE_MS: i64 = 3 * 3_600_000;
+/// What a segment of HLS lasts at least, where it is less than the whole.
+const ENTRY_MS: i64 = 6_000;
+/// Footage that is less apart plays on without a break.
+const JOINED_MS: i64 = 500;
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaybackError {
+    #[error("no object store is configured: write spec.storage into the MediaPool")]
+    NoBucket,
+    #[error("the object store failed")]
+    Store(#[from] object::Error),
+    #[error("the index failed")]
+    Index(#[from] sql::Error),
+    #[error("segment {key} can't be read: {what}")]
+    Damaged { key: String, what: String },
+    #[error("the range has more than {MOST_SEGMENTS} segments: ask for less")]
+    TooLong,
+    #[error(transparent)]
+    File(#[from] virtual_mp4::Error),
+}
+
+/// Reads what is stored. Cheap to clone.
+#[derive(Clone)]
+pub struct Playback(Arc<Shared>);
+
+struct Shared {
+    index: Database,
+    bucket: watch::Receiver<Option<Bucket>>,
+    heads: Mutex<HashMap<String, Arc<Head>>>,
+}
+
+/// All of a segment but its media.
+struct Head {
+    tracks: Tracks,
+    fragments: Vec<Fragment>,
+}
+
+/// A virtual MP4, and where its bytes are.
+pub struct Footage {
+    file: VirtualMp4,
+    bucket: Bucket,
+    /// Keys of the objects, by source.
+    keys: Vec<String>,
+}
+
+/// A span that has footage. Milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Span {
+    pub start_ms: i64,
+    pub end_ms: i64,
+}
+
+impl Playback {
+    pub fn new(index: Database, bucket: watch::Receiver<Option<Bucket>>) -> Self {
+        Self(Arc::new(Shared {
+            index,
+            bucket,
+            heads: Mutex::default(),
+        }))
+    }
+
+    /// What there is of a camera in a range: spans without a gap.
+    pub async fn spans(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<Span>, PlaybackError> {
+        let segments = self.segments(camera_uid, from_ms, to_ms).await?;
+        let mut spans: Vec<Span> = Vec::new();
+        for part in cover(&segments, from_ms, to_ms) {
+            let (start_ms, end_ms) = (part.from_ms.max(from_ms), part.to_ms.min(to_ms));
+            match spans.last_mut() {
+                Some(last) if start_ms - last.end_ms <= JOINED_MS => last.end_ms = end_ms.max(last.end_ms),
+                _ => spans.push(Span { start_ms, end_ms }),
+            }
+        }
+        Ok(spans)
+    }
+
+    /// An MP4 of a range; none if there is no footage in it.
+    pub async fn mp4(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Option<Footage>, PlaybackError> {
+        let segments = self.segments(camera_uid, from_ms, to_ms).await?;
+        let covered = cover(&segments, from_ms, to_ms);
+        if covered.is_empty() {
+            return Ok(None);
+        }
+        let bucket = self.bucket()?;
+        let heads = self.heads(&bucket, &covered).await?;
+        let sources: Vec<Source> = covered
+            .iter()
+            .zip(&heads)
+            .map(|(part, head)| Source {
+                tracks: head.tracks.clone(),
+                session: part.segment.session,
+                fragments: head.fragments.clone(),
+                start_ms: part.segment.start_ms,
+                from_ms: part.from_ms,
+                to_ms: part.to_ms,
+            })
+            .collect();
+        let keys = covered
+            .iter()
+            .map(|part| part.segment.key().to_string())
+            .collect();
+        let file = VirtualMp4::new(&sources, from_ms, to_ms)?;
+        Ok(file.map(|file| Footage { file, bucket, keys }))
+    }
+
+    /// A playlist of a range; none if there is no footage in it. `link` gives the URI of a segment's object.
+    pub async fn playlist(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+        link: impl Fn(&SegmentKey) -> String + Send + Sync,
+    ) -> Result<Option<String>, PlaybackError> {
+        let segments = self.segments(camera_uid, from_ms, to_ms).await?;
+        let covered = cover(&segments, from_ms, to_ms);
+        if covered.is_empty() {
+            return Ok(None);
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        if to_ms - from_ms > FINE_MS {
+            entries.extend(covered.iter().map(|part| whole_entry(part.segment, &link)));
+        } else {
+            let bucket = self.bucket()?;
+            let heads = self.heads(&bucket, &covered).await?;
+            // The same parameters make the same init segment, so that the first one's serves for all.
+            let mut init: Option<(String, u64, &Tracks)> = None;
+            for (part, head) in covered.iter().zip(&heads) {
+                if init.as_ref().is_none_or(|(_, _, tracks)| **tracks != head.tracks) {
+                    let uri = link(&part.segment.key());
+                    init = Some((uri, part.segment.init_bytes, &head.tracks));
+                }
+                let mut some = fine_entries(part, head, (from_ms, to_ms), &link);
+                if let Some((uri, bytes, _)) = &init {
+                    for entry in &mut some {
+                        entry.init_uri.clone_from(uri);
+                        entry.init_bytes = *bytes;
+                    }
+                }
+                entries.append(&mut some);
+            }
+        }
+        let mut before: Option<&SegmentFacts> = None;
+        let mut parts = covered.iter().peekable();
+        // Where one segment's entries end and the next one's begin, times or parameters may break off.
+        let mut last_uri = String::new();
+        for entry in &mut entries {
+            if entry.uri != last_uri {
+                last_uri.clone_from(&entry.uri);
+                let segment = loop {
+                    match parts.next() {
+                        Some(part) if link(&part.segment.key()) == last_uri => break Some(part.segment),
+                        Some(_) => {}
+                        None => break None,
+                    }
+                };
+                entry.discontinuity = match (before, segment) {
+                    (Some(before), Some(now)) => {
+                        before.session != now.session
+                            || before.tracks != now.tracks
+                            || (now.start_ms - before.end_ms).abs() > JOINED_MS
+                    }
+                    _ => true,
+                };
+                before = segment;
+            }
+        }
+        Ok((!entries.is_empty()).then(|| playlist::render(Kind::Vod, &entries)))
+    }
+
+    /// A range of a stored segment's bytes, as they come, and the object's size.
+    pub async fn segment(
+        &self,
+        key: &SegmentKey,
+        range: impl FnOnce(u64) -> Option<Range<u64>> + Send,
+    ) -> Result<Option<(u64, Range<u64>, BoxStream<'static, Result<Bytes, object::Error>>)>, PlaybackError>
+    {
+        let bucket = self.bucket()?;
+        let key = key.to_string();
+        let Some(head) = bucket.head(&key).await? else {
+            return Ok(None);
+        };
+        let Some(range) = range(head.bytes) else {
+            return Ok(Some((head.bytes, 0..0, stream::empty().boxed())));
+        };
+        let body = bucket.stream(&key, range.clone()).await?;
+        Ok(Some((head.bytes, range, object::chunks(body))))
+    }
+
+    async fn segments(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<SegmentFacts>, PlaybackError> {
+        let rows = self
+            .0
+            .index
+            .segments(camera_uid, from_ms, to_ms, MOST_SEGMENTS + 1)
+            .await?;
+        if rows.len() as u64 > MOST_SEGMENTS {
+            return Err(PlaybackError::TooLong);
+        }
+        rows.into_iter()
+            .map(|row| {
+                serde_json::from_str(&row.facts).map_err(|error| PlaybackError::Damaged {
+                    key: row.key,
+                    what: error.to_string(),
+                })
+            })
+            .collect()
+    }
+
+    fn bucket(&self) -> Result<Bucket, PlaybackError> {
+        self.0.bucket.borrow().clone().ok_or(PlaybackError::NoBucket)
+    }
+
+    async fn heads(&self, bucket: &Bucket, parts: &[Covered<'_>]) -> Result<Vec<Arc<Head>>, PlaybackError> {
+        let reading: Vec<_> = parts
+            .iter()
+            .map(|part| self.clone().head(bucket.clone(), part.segment.clone()))
+            .collect();
+        stream::iter(reading).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn head(self, bucket: Bucket, segment: SegmentFacts) -> Result<Arc<Head>, PlaybackError> {
+        let key = segment.key().to_string();
+        if let Some(known) = self.0.heads.lock().get(&key) {
+            return Ok(known.clone());
+        }
+        let (init, table) = tokio::try_join!(
+            bucket.read(&key, 0..segment.init_bytes),
+            bucket.read(&key, segment.table_offset..segment.bytes),
+        )?;
+        let damaged = |what: String| PlaybackError::Damaged {
+            key: key.clone(),
+            what,
+        };
+        let scanned = fmp4::scan(&init).map_err(|error| damaged(error.to_string()))?;
+        let fragments = fmp4::table::parse(&table).map_err(|error| damaged(error.to_string()))?;
+        let head = Arc::new(Head {
+            tracks: scanned.tracks,
+            fragments,
+        });
+        let mut heads = self.0.heads.lock();
+        if heads.len() >= KEPT {
+            heads.clear();
+        }
+        heads.insert(key.clone(), head.clone());
+        Ok(head)
+    }
+}
+
+impl Footage {
+    /// Bytes of the file.
+    pub fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.file.is_empty()
+    }
+
+    /// Milliseconds since 1970 at the file's time 0, and how long it is.
+    pub const fn extent(&self) -> (i64, i64) {
+        (self.file.start_ms, self.file.duration_ms)
+    }
+
+    /// A range of the file's bytes.
+    pub fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, object::Error>> {
+        let header = self.file.header().clone();
+        // Pieces of one object lie behind each other, with little between: they are read in one go.
+        let mut runs: Vec<Run> = Vec::new();
+        for part in self.file.slice(range) {
+            match (part, runs.last_mut()) {
+                (Part::Header(range), _) => runs.push(Run::Header(header.slice(range))),
+                (Part::Object(piece), Some(Run::Object { source, ranges })) if *source == piece.source => {
+                    ranges.push(piece.range);
+                }
+                (Part::Object(piece), _) => runs.push(Run::Object {
+                    source: piece.source,
+                    ranges: vec![piece.range],
+                }),
+            }
+        }
+        let (bucket, keys) = (self.bucket.clone(), self.keys.clone());
+        stream::iter(runs)
+            .then(move |run| {
+                let key = match &run {
+                    Run::Object { source, .. } => keys.get(*source).cloned().unwrap_or_default(),
+                    Run::Header(_) => String::new(),
+                };
+                let bucket = bucket.clone();
+                async move {
+                    match run {
+                        Run::Header(bytes) => Ok(stream::iter([Ok(bytes)]).boxed()),
+                        Run::Object { ranges, .. } => read_ranges(&bucket, &key, ranges).await,
+                    }
+                }
+            })
+            .try_flatten()
+            .boxed()
+    }
+}
+
+enum Run {
+    Header(Bytes),
+    Object { source: usize, ranges: Vec<Range<u64>> },
+}
+
+/// Reads from the first range to the last, and leaves out what is between them.
+async fn read_ranges(
+    bucket: &Bucket,
+    key: &str,
+    ranges: Vec<Range<u64>>,
+) -> Result<BoxStream<'static, Result<Bytes, object::Error>>, object::Error> {
+    let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
+        return Ok(stream::empty().boxed());
+    };
+    let whole = first.start..last.end;
+    let body = object::chunks(bucket.stream(key, whole.clone()).await?);
+    let (mut at, mut next) = (whole.start, 0);
+    let kept = body.map_ok(move |chunk: Bytes| {
+        let (start, end) = (at, at + chunk.len() as u64);
+        at = end;
+        let mut kept = Vec::new();
+        while let Some(range) = ranges.get(next) {
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            if from < to {
+                kept.push(Ok(chunk.slice((from - start) as usize..(to - start) as usize)));
+            }
+            if range.end > end {
+                break;
+            }
+            next += 1;
+        }
+        stream::iter(kept)
+    });
+    Ok(kept.try_flatten().boxed())
+}
+
+fn whole_entry(segment: &SegmentFacts, link: &impl Fn(&SegmentKey) -> String) -> Entry {
+    Entry {
+        uri: link(&segment.key()),
+        init_uri: link(&segment.key()),
+        start_ms: segment.start_ms,
+        duration_ms: segment.end_ms - segment.start_ms,
+        offset: segment.init_bytes,
+        bytes: segment.table_offset - segment.init_bytes,
+        init_bytes: segment.init_bytes,
+        discontinuity: false,
+    }
+}
+
+/// Runs of GOPs, as far as they are in the range and count.
+fn fine_entries(
+    part: &Covered<'_>,
+    head: &Head,
+    (from_ms, to_ms): (i64, i64),
+    link: &impl Fn(&SegmentKey) -> String,
+) -> Vec<Entry> {
+    let segment = part.segment;
+    let main = fmp4::main_track(&head.tracks);
+    let rate = head
+        .tracks
+        .get(main)
+        .map_or(1, |track| i64::from(track.clock_rate.max(1)));
+    let Some(zero) = head
+        .fragments
+        .iter()
+        .find_map(|f| f.run(main))
+        .map(|run| run.base_decode_time)
+    else {
+        return Vec::new();
+    };
+    let uri = link(&segment.key());
+    let mut entries: Vec<Entry> = Vec::new();
+    for fragment in &head.fragments {
+        let Some(run) = fragment.run(main) else { continue };
+        let start_ms = segment.start_ms + (run.base_decode_time - zero) as i64 * 1000 / rate;
+        let duration_ms = run.duration() as i64 * 1000 / rate;
+        let middle_ms = start_ms + duration_ms / 2;
+        if middle_ms < part.from_ms || middle_ms >= part.to_ms || start_ms >= to_ms {
+            continue;
+        }
+        let keyframe = run.samples.first().is_some_and(|sample| sample.keyframe);
+        match entries.last_mut() {
+            Some(last)
+                if (!keyframe || last.duration_ms < ENTRY_MS)
+                    && last.offset + last.bytes == fragment.offset =>
+            {
+                last.bytes += fragment.bytes;
+                last.duration_ms = start_ms + duration_ms - last.start_ms;
+            }
+            _ => entries.push(Entry {
+                uri: uri.clone(),
+                init_uri: uri.clone(),
+                start_ms,
+                duration_ms,
+                offset: fragment.offset,
+                bytes: fragment.bytes,
+                init_bytes: segment.init_bytes,
+                discontinuity: false,
+            }),
+        }
+    }
+    entries.retain(|entry| entry.start_ms + entry.duration_ms > from_ms);
+    entries
+}

@@ -1,0 +1,202 @@
+//! Puts what a recorder cuts on the disk, in its order, so that the recorder never waits for a disk that is slow for a
+//! moment.
+
+use super::note::Note;
+use super::segment_file::{Facts, SegmentFile};
+use super::states::{States, Trouble};
+use crate::store::spool::Spool;
+use bytes::Bytes;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc};
+use tracing::{error, info, warn};
+use weir_proto::media::Tracks;
+use weir_recording::SegmentKey;
+
+/// Fragments that wait for the disk: half a minute's.
+const QUEUE: usize = 64;
+/// The disk's last bytes are for finishing what is open.
+const RESERVE_BYTES: u64 = 256 << 20;
+
+/// What is to be done, in order.
+#[derive(Debug)]
+pub(super) enum Step {
+    Open {
+        key: SegmentKey,
+        facts: Facts,
+        tracks: Tracks,
+    },
+    Append(Bytes),
+    /// The segment's last picture ends then. Milliseconds since 1970.
+    Close {
+        end_ms: i64,
+    },
+    /// A recording has begun, come further or ended: what is to stand in its note.
+    Note(Note),
+}
+
+/// What writers share.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) spool: Spool,
+    pub(super) states: Arc<States>,
+    /// Rings when there is more to be stored.
+    pub(super) bell: Arc<Notify>,
+}
+
+/// The recorder's end of the queue. When it is dropped, what is open is finished.
+pub(super) type Steps = mpsc::Sender<Step>;
+
+/// Starts writing for one camera.
+pub(super) fn start(desk: Desk, camera_uid: String) -> (Steps, tokio::task::JoinHandle<()>) {
+    let (steps, mut queue) = mpsc::channel(QUEUE);
+    let task = tokio::spawn(async move {
+        let mut writer = Some(Writer {
+            desk,
+            camera_uid,
+            open: None,
+        });
+        let mut batch = Vec::new();
+        while queue.recv_many(&mut batch, QUEUE).await > 0 {
+            let Some(mut at_work) = writer.take() else { break };
+            let steps = std::mem::take(&mut batch);
+            let done = tokio::task::spawn_blocking(move || {
+                for step in steps {
+                    at_work.take(step);
+                }
+                at_work
+            });
+            match done.await {
+                Ok(back) => writer = Some(back),
+                Err(error) => error!(%error, "writing a recording failed for good"),
+            }
+        }
+    });
+    (steps, task)
+}
+
+struct Writer {
+    desk: Desk,
+    camera_uid: String,
+    open: Option<SegmentFile>,
+}
+
+impl Writer {
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Open { key, facts, tracks } => self.begin(&key, facts, &tracks),
+            Step::Append(fragment) => self.append(&fragment),
+            Step::Close { end_ms } => self.close(end_ms),
+            Step::Note(note) => self.note(&note),
+        }
+    }
+
+    fn begin(&mut self, key: &SegmentKey, facts: Facts, tracks: &Tracks) {
+        self.open = None;
+        self.make_room();
+        match SegmentFile::create(&self.desk.spool, key, facts, tracks) {
+            Ok(file) => {
+                self.open = Some(file);
+                self.desk.states.change(&self.camera_uid, |state| {
+                    state.writing_since_ms = Some(key.start_ms);
+                    state.trouble = None;
+                });
+            }
+            Err(error) => self.fail(&error, "a segment can't be begun"),
+        }
+    }
+
+    fn append(&mut self, fragment: &Bytes) {
+        let Some(file) = &mut self.open else {
+            metrics::counter!("weir_record_lost_fragments_total").increment(1);
+            return;
+        };
+        let Err(error) = file.append(fragment) else { return };
+        // Full, most likely: older footage goes for newer.
+        self.make_room();
+        let Some(file) = &mut self.open else { return };
+        if file.append(fragment).is_ok() {
+            return;
+        }
+        metrics::counter!("weir_record_lost_fragments_total").increment(1);
+        self.fail(&error, "a fragment can't be written");
+    }
+
+    fn close(&mut self, end_ms: i64) {
+        let Some(file) = self.open.take() else { return };
+        match file.finish(&self.desk.spool, Some(end_ms)) {
+            Ok(Some(bytes)) => {
+                metrics::counter!("weir_record_segments_total").increment(1);
+                metrics::counter!("weir_record_bytes_total").increment(bytes);
+                self.desk.states.change(&self.camera_uid, |state| {
+                    state.writing_since_ms = None;
+                    state.last_whole_ms = Some(end_ms.max(state.last_whole_ms.unwrap_or(end_ms)));
+                });
+                self.desk.bell.notify_one();
+            }
+            Ok(None) => self
+                .desk
+                .states
+                .change(&self.camera_uid, |state| state.writing_since_ms = None),
+            Err(error) => self.fail(
+                &error,
+                "a segment can't be finished; it is looked at again at the next start",
+            ),
+        }
+    }
+
+    fn note(&self, note: &Note) {
+        let written = serde_json::to_vec(note)
+            .map_err(io::Error::other)
+            .and_then(|text| self.desk.spool.write_note(&note.name(), &text));
+        match written {
+            Ok(()) if note.closed => self.desk.bell.notify_one(),
+            Ok(()) => {}
+            Err(error) => self.fail(&error, "a recording can't be noted"),
+        }
+    }
+
+    /// Drops the oldest that is not stored when the spool or its disk is full.
+    fn make_room(&self) {
+        match self.desk.spool.make_room(RESERVE_BYTES) {
+            Ok(dropped) => {
+                for segment in &dropped {
+                    metrics::counter!("weir_record_dropped_segments_total").increment(1);
+                    warn!(
+                        segment = %segment.key,
+                        bytes = segment.bytes,
+                        "the spool is full: its oldest segment is dropped before it was stored"
+                    );
+                }
+                let count = dropped.len() as u64;
+                self.desk
+                    .states
+                    .change_backlog(|backlog| backlog.dropped += count);
+            }
+            Err(error) => self.fail(&error, "the spool can't be looked at"),
+        }
+    }
+
+    fn fail(&self, error: &io::Error, what: &'static str) {
+        metrics::counter!("weir_record_errors_total").increment(1);
+        let message = format!("{what}: {error}");
+        let news = self.desk.states.camera(&self.camera_uid).and_then(|s| s.trouble);
+        if news.is_none_or(|known| known.message != message) {
+            warn!(camera = self.camera_uid, %error, "{what}");
+        }
+        self.desk.states.change(&self.camera_uid, |state| {
+            state.trouble = Some(Trouble { message })
+        });
+    }
+}
+
+impl Drop for Writer {
+    /// What is open when nobody cuts any more is finished: on a shutdown that comes in the middle of a segment.
+    fn drop(&mut self) {
+        if let Some(file) = self.open.take() {
+            if let Err(error) = file.finish(&self.desk.spool, None) {
+                info!(%error, "a segment is left open; it is looked at again at the next start");
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Builds what records: the spool, the recorders, the way to the bucket and to the index.
+
+use crate::api::Archive;
+use crate::args;
+use crate::cluster::recording::Scheduling;
+use crate::cluster::resource::{ResourceWriter, SecretData, Secrets, World};
+use crate::hub::Hub;
+use crate::record::{self, Catalogue, Playback, Recorders, States, Uploader, UploaderParts};
+use crate::store::object::{Bucket, Embedded, Keys, Location};
+use crate::store::spool::Spool;
+use crate::store::sql::Database;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use weir_proto::Redacted;
+use weir_proto::media::StreamPath;
+
+/// What recordings get on shutdown to be finished on the disk.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// ... and what is whole gets to be stored.
+const UPLOAD: Duration = Duration::from_secs(5);
+/// A Secret that can't be read is asked for again after this long.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What records on this machine.
+pub(super) struct Recording {
+    recorders: Recorders,
+    tasks: Vec<JoinHandle<()>>,
+    states: Arc<States>,
+    bell: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// What it takes.
+pub(super) struct Parts<'a> {
+    pub(super) world: World,
+    pub(super) hub: Arc<Hub>,
+    pub(super) states: Arc<States>,
+    pub(super) catalogue: Arc<dyn Catalogue>,
+    pub(super) bucket: watch::Receiver<Option<Bucket>>,
+    /// The folder that the bucket's objects lie in, where that is on this machine.
+    pub(super) objects: Option<PathBuf>,
+    pub(super) data: &'a Path,
+    pub(super) args: &'a args::Recording,
+    /// This node's name, as `status.node` has it.
+    pub(super) me: String,
+    /// Where nobody else writes the statuses of schedules.
+    pub(super) writer: Option<Arc<dyn ResourceWriter>>,
+}
+
+impl Recording {
+    /// Finishes what a former process left, and records from then on, until [`Self::end`].
+    pub(super) async fn start(parts: Parts<'_>) -> anyhow::Result<Self> {
+        let folder = parts.data.join("spool");
+        let spool = Spool::open(&folder, parts.args.spool_bytes())
+            .with_context(|| format!("can't write to the spool {}", folder.display()))?;
+        let (left, recovering) = (spool.clone(), parts.states.clone());
+        tokio::task::spawn_blocking(move || record::recover(&left, &recovering))
+            .await
+            .context("looking at the spool failed")?
+            .with_context(|| format!("can't read the spool {}", folder.display()))?;
+        let bell = Arc::new(Notify::new());
+        let settings = record::Settings {
+            segment: parts.args.segment(),
+        };
+        let recorders = Recorders::new(
+            parts.hub,
+            spool.clone(),
+            parts.states.clone(),
+            bell.clone(),
+            settings,
+        );
+        let uploader = Uploader::new(UploaderParts {
+            spool,
+            states: parts.states.clone(),
+            catalogue: parts.catalogue,
+            node: parts.me.clone(),
+            bucket: parts.bucket,
+            bell: bell.clone(),
+            folder: parts.objects,
+        });
+        let scheduling = Scheduling {
+            world: parts.world,
+            recorders: recorders.clone(),
+            me: parts.me,
+            standalone: parts.writer,
+        };
+        let stop = CancellationToken::new();
+        let tasks = vec![
+            tokio::spawn(uploader.run(stop.clone())),
+            tokio::spawn(scheduling.run(stop.clone())),
+        ];
+        Ok(Self {
+            recorders,
+            tasks,
+            states: parts.states,
+            bell,
+            stop,
+        })
+    }
+
+    /// Finishes what is being recorded. Call it while the streams still run.
+    pub(super) async fn end(self) {
+        self.recorders.end(FAREWELL).await;
+        // What is in the spool lasts, but who knows when somebody starts here again.
+        self.bell.notify_one();
+        if !self.states.stored(UPLOAD).await {
+            info!("segments are left in the spool; they are stored at the next start");
+        }
+        self.stop.cancel();
+        for task in self.tasks {
+            let _ = tokio::time::timeout(FAREWELL, task).await;
+        }
+    }
+}
+
+/// The bucket that the pool names, followed until `stop`; where none is named, that of `otherwise`.
+pub(super) fn follow_bucket(
+    world: World,
+    keys: KeySource,
+    otherwise: Option<Bucket>,
+    stop: CancellationToken,
+) -> watch::Receiver<Option<Bucket>> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        let mut news = world.news();
+        let mut known = None;
+        if stop.run_until_cancelled(world.ready()).await != Some(true) {
+            return;
+        }
+        loop {
+            let storage = world.pool().and_then(|pool| {
+                let namespace = pool.metadata.namespace.clone().unwrap_or_default();
+                Some((namespace, pool.spec.storage.clone()?))
+            });
+            let mut again = None;
+            if sender.borrow().is_none() || known != Some(storage.clone()) {
+                let bucket = match &storage {
+                    None => otherwise.clone(),
+                    Some((namespace, storage)) => {
+                        let location = Location {
+                            bucket: storage.bucket.clone(),
+                            endpoint: storage.endpoint.clone(),
+                            region: storage.region.clone(),
+                            path_style: storage.path_style,
+                        };
+                        match keys.of(namespace, storage.secret_name.as_deref()).await {
+                            Ok(keys) => Some(Bucket::new(&location, keys)),
+                            Err(error) => {
+                                warn!(error, "the object store can't be used");
+                                again = Some(AGAIN);
+                                None
+                            }
+                        }
+                    }
+                };
+                if let Some(bucket) = &bucket {
+                    info!(bucket = bucket.name(), "recordings are stored");
+                }
+                sender.send_replace(bucket);
+                known = Some(storage);
+            }
+            let waits = async {
+                match again {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => {
+                        if news.changed().await.is_err() {
+                            std::future::pending::<()>().await;
+                        }
+                    }
+                }
+            };
+            if stop.run_until_cancelled(waits).await.is_none() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Where the keys of the object store are.
+pub(super) enum KeySource {
+    /// In the files of a Secret that the operator has mounted.
+    Folder(Option<PathBuf>),
+    Secrets(Arc<dyn Secrets>),
+}
+
+impl KeySource {
+    async fn of(&self, namespace: &str, secret: Option<&str>) -> Result<Keys, String> {
+        match (self, secret) {
+            (Self::Folder(Some(folder)), _) => Ok(Keys::Folder(folder.clone())),
+            (Self::Folder(None), _) | (Self::Secrets(_), None) => Err(
+                "spec.storage.secretName names no Secret: write one with accessKeyId and secretAccessKey"
+                    .to_owned(),
+            ),
+            (Self::Secrets(secrets), Some(name)) => match secrets.read(namespace, name).await {
+                Ok(Some(data)) => keys_in(&data)
+                    .ok_or_else(|| format!("secret {name:?} lacks accessKeyId or secretAccessKey")),
+                Ok(None) => Err(format!("secret {name:?} not found")),
+                Err(error) => Err(error.chain()),
+            },
+        }
+    }
+}
+
+fn keys_in(data: &SecretData) -> Option<Keys> {
+    let text = |key: &str| {
+        let value = data.get(key)?.reveal().clone();
+        Some(String::from_utf8(value).ok()?.trim().to_owned())
+    };
+    Some(Keys::Given {
+        id: text("accessKeyId")?,
+        secret: Redacted::new(text("secretAccessKey")?),
+    })
+}
+
+/// An object store on this machine's disk, for where no other is named.
+pub(super) async fn embedded(data: &Path, stop: &CancellationToken) -> anyhow::Result<Embedded> {
+    let folder = data.join("objects");
+    Embedded::start(&folder, stop.clone())
+        .await
+        .with_context(|| format!("can't serve the folder {} as an object store", folder.display()))
+}
+
+/// What was recorded, for the APIs.
+pub(super) fn archive(world: &World, index: Database, bucket: watch::Receiver<Option<Bucket>>) -> Archive {
+    let (by_path, by_uid) = (world.clone(), world.clone());
+    Archive {
+        playback: Playback::new(index, bucket),
+        camera_of: Arc::new(move |path| {
+            let cameras = by_path.cameras.state();
+            let serving = cameras.into_iter().filter(|camera| camera.serves(path.as_str()));
+            let first =
+                serving.reduce(|best, camera| if camera.goes_before(&best) { camera } else { best })?;
+            first.metadata.uid.clone()
+        }),
+        path_of: Arc::new(move |uid| {
+            let camera = by_uid
+                .cameras
+                .find(|camera| camera.metadata.uid.as_deref() == Some(uid))?;
+            StreamPath::parse(&camera.path())
+        }),
+    }
+}

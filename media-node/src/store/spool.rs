@@ -1,0 +1,264 @@
+//! The disk between a recorder and the object store: what is not stored yet, and is lost with the disk.
+//!
+//! ```text
+//! <folder>/open/<camera uid>/<start>-<epoch>-<session>-<seq>.mp4     being written
+//!          open/<camera uid>/<the same>.json                         what is known of it before that
+//!          whole/<camera uid>/<the same>.mp4                         whole and synced; waits to be stored
+//!          whole/<camera uid>/<the same>.json                        all that is known of it
+//!          recordings/<name>.json                                    recordings that the index doesn't know yet
+//!          refused/<camera uid>/<the same>.mp4                       nothing in it can be read; kept for people
+//! ```
+//! A file is moved from one folder to the other, so that a kill at any moment leaves it in one of them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use weir_recording::{SegmentFacts, SegmentKey};
+
+/// What is in one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spooled {
+    pub key: SegmentKey,
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+/// A spool. Its functions block on the disk: call them where that is allowed.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    /// Most bytes that whole segments may take.
+    most_bytes: u64,
+}
+
+const OPEN: &str = "open";
+const WHOLE: &str = "whole";
+const REFUSED: &str = "refused";
+const RECORDINGS: &str = "recordings";
+
+impl Spool {
+    /// Makes the folders that are missing.
+    ///
+    /// # Errors
+    /// When the folder can't be written to.
+    pub fn open(folder: &Path, most_bytes: u64) -> io::Result<Self> {
+        for part in [OPEN, WHOLE, REFUSED, RECORDINGS] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            most_bytes,
+        })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub const fn most_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
+    /// A new file for a segment that is being written, and what is known of it.
+    ///
+    /// # Errors
+    /// When there is one of that name, or the disk refuses.
+    pub fn create(&self, key: &SegmentKey, note: &[u8]) -> io::Result<File> {
+        let path = self.place(OPEN, key);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(beside(&path), note)?;
+        File::options().read(true).write(true).create_new(true).open(path)
+    }
+
+    /// Where the segment lies while it is being written.
+    pub fn open_path(&self, key: &SegmentKey) -> PathBuf {
+        self.place(OPEN, key)
+    }
+
+    /// Where it lies when it is whole.
+    pub fn whole_path(&self, key: &SegmentKey) -> PathBuf {
+        self.place(WHOLE, key)
+    }
+
+    /// What was known of a segment when it was begun.
+    pub fn open_note(&self, key: &SegmentKey) -> io::Result<Vec<u8>> {
+        fs::read(beside(&self.place(OPEN, key)))
+    }
+
+    /// The segment is whole and synced: from here on it counts. `facts` are [`SegmentFacts`] as JSON.
+    pub fn seal(&self, key: &SegmentKey, facts: &[u8]) -> io::Result<()> {
+        use io::Write;
+        let note = beside(&self.place(WHOLE, key));
+        if let Some(folder) = note.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = File::create(&note)?;
+        file.write_all(facts)?;
+        file.sync_all()?;
+        self.shift(OPEN, WHOLE, key)?;
+        gone(fs::remove_file(beside(&self.place(OPEN, key))))
+    }
+
+    /// All that is known of a whole segment.
+    pub fn facts(&self, key: &SegmentKey) -> io::Result<SegmentFacts> {
+        let text = fs::read(beside(&self.place(WHOLE, key)))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// Nothing in the segment can be read.
+    pub fn refuse(&self, key: &SegmentKey) -> io::Result<()> {
+        self.shift(OPEN, REFUSED, key)
+    }
+
+    /// A segment that was never begun in earnest.
+    pub fn discard(&self, key: &SegmentKey) -> io::Result<()> {
+        gone(fs::remove_file(self.place(OPEN, key)))?;
+        gone(fs::remove_file(beside(&self.place(OPEN, key))))
+    }
+
+    /// The segment is stored: its file goes.
+    pub fn remove(&self, key: &SegmentKey) -> io::Result<()> {
+        gone(fs::remove_file(self.place(WHOLE, key)))?;
+        gone(fs::remove_file(beside(&self.place(WHOLE, key))))
+    }
+
+    /// Those that were being written, when nobody writes any more.
+    pub fn left_open(&self) -> io::Result<Vec<Spooled>> {
+        self.list(OPEN)
+    }
+
+    /// Those that wait to be stored, the oldest first.
+    pub fn whole(&self) -> io::Result<Vec<Spooled>> {
+        self.list(WHOLE)
+    }
+
+    /// Drops the oldest until what is whole takes no more than it may, and the disk has `reserve` bytes left. Answers
+    /// with what was dropped.
+    pub fn make_room(&self, reserve: u64) -> io::Result<Vec<Spooled>> {
+        let mut whole = self.whole()?.into_iter();
+        let mut used: u64 = whole.as_slice().iter().map(|s| s.bytes).sum();
+        let mut dropped = Vec::new();
+        while used > self.most_bytes || self.free_bytes()? < reserve {
+            let Some(oldest) = whole.next() else { break };
+            self.remove(&oldest.key)?;
+            used -= oldest.bytes;
+            dropped.push(oldest);
+        }
+        Ok(dropped)
+    }
+
+    /// What the disk has left.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Writes a note on a recording, for good.
+    pub fn write_note(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        use io::Write;
+        let folder = self.folder.join(RECORDINGS);
+        let part = folder.join(format!("{name}.part"));
+        let mut file = File::create(&part)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&part, folder.join(format!("{name}.json")))?;
+        sync(&folder)
+    }
+
+    pub fn remove_note(&self, name: &str) -> io::Result<()> {
+        gone(fs::remove_file(
+            self.folder.join(RECORDINGS).join(format!("{name}.json")),
+        ))
+    }
+
+    /// All notes, by name.
+    pub fn notes(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let mut notes = Vec::new();
+        for entry in fs::read_dir(self.folder.join(RECORDINGS))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "json")
+                && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+            {
+                notes.push((name.to_owned(), fs::read(&path)?));
+            }
+        }
+        notes.sort();
+        Ok(notes)
+    }
+
+    /// When a file was last written to.
+    pub fn written(spooled: &Spooled) -> io::Result<SystemTime> {
+        fs::metadata(&spooled.path)?.modified()
+    }
+
+    fn place(&self, part: &str, key: &SegmentKey) -> PathBuf {
+        self.folder.join(part).join(&key.camera_uid).join(key.file_name())
+    }
+
+    fn shift(&self, from: &str, to: &str, key: &SegmentKey) -> io::Result<()> {
+        let (from, to) = (self.place(from, key), self.place(to, key));
+        let Some(folder) = to.parent() else { return Ok(()) };
+        fs::create_dir_all(folder)?;
+        fs::rename(&from, &to)?;
+        sync(folder)
+    }
+
+    fn list(&self, part: &str) -> io::Result<Vec<Spooled>> {
+        let mut found = Vec::new();
+        for camera in fs::read_dir(self.folder.join(part))? {
+            let camera = camera?;
+            let Ok(uid) = camera.file_name().into_string() else {
+                continue;
+            };
+            if !camera.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(camera.path())? {
+                let file = file?;
+                let Ok(name) = file.file_name().into_string() else {
+                    continue;
+                };
+                // What has another name is not ours, and stays.
+                let Ok(key) = SegmentKey::of_file(&uid, &name) else {
+                    continue;
+                };
+                let bytes = match file.metadata() {
+                    Ok(metadata) if metadata.is_file() => metadata.len(),
+                    // Stored and removed meanwhile.
+                    _ => continue,
+                };
+                found.push(Spooled {
+                    key,
+                    path: file.path(),
+                    bytes,
+                });
+            }
+        }
+        found.sort_by(|a, b| (a.key.start_ms, &a.path).cmp(&(b.key.start_ms, &b.path)));
+        Ok(found)
+    }
+}
+
+/// The note on a segment.
+fn beside(segment: &Path) -> PathBuf {
+    segment.with_extension("json")
+}
+
+/// What isn't there needn't be removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes the names in a folder last.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

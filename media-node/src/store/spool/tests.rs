@@ -1,0 +1,89 @@
+use super::*;
+
+fn key(start_ms: i64) -> SegmentKey {
+    SegmentKey {
+        camera_uid: "0a1b2c3d-0000-0000-0000-000000000001".to_owned(),
+        start_ms,
+        epoch: 1,
+        session: 7,
+        sequence: 1,
+    }
+}
+
+fn spool(most_bytes: u64) -> (Spool, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = Spool::open(folder.path(), most_bytes).expect("a spool");
+    (spool, folder)
+}
+
+fn put(spool: &Spool, start_ms: i64, bytes: usize) {
+    use std::io::Write;
+    let mut file = spool.create(&key(start_ms), b"{}").expect("created");
+    file.write_all(&vec![0; bytes]).expect("written");
+    spool.seal(&key(start_ms), b"{}").expect("sealed");
+}
+
+#[test]
+fn a_segment_goes_from_open_to_whole_to_nowhere() {
+    let (spool, folder) = spool(1000);
+    spool.create(&key(5), b"note").expect("created");
+    assert!(spool.create(&key(5), b"note").is_err(), "one writer");
+    assert_eq!(spool.open_note(&key(5)).expect("read"), b"note");
+    let open = spool.left_open().expect("a list");
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].key, key(5));
+    assert_eq!(spool.whole().expect("a list"), []);
+    spool.seal(&key(5), b"{}").expect("sealed");
+    assert_eq!(spool.left_open().expect("a list"), []);
+    assert_eq!(spool.whole().expect("a list").len(), 1);
+    spool.remove(&key(5)).expect("removed");
+    spool.remove(&key(5)).expect("once more is no fault");
+    for part in ["open", "whole"] {
+        let files: Vec<_> = fs::read_dir(folder.path().join(part).join(&key(5).camera_uid))
+            .expect("a folder")
+            .collect();
+        assert!(files.is_empty(), "{files:?}");
+    }
+}
+
+#[test]
+fn a_full_spool_drops_its_oldest() {
+    let (spool, _folder) = spool(250);
+    for start_ms in [30, 10, 20] {
+        put(&spool, start_ms, 100);
+    }
+    let dropped = spool.make_room(0).expect("room");
+    assert_eq!(dropped.iter().map(|s| s.key.start_ms).collect::<Vec<_>>(), [10]);
+    assert_eq!(spool.whole().expect("a list").len(), 2);
+    assert_eq!(spool.make_room(0).expect("room"), []);
+    // A disk that can't have so much left gives up all that may be given up.
+    assert_eq!(spool.make_room(u64::MAX).expect("room").len(), 2);
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let (spool, folder) = spool(0);
+    let camera = folder.path().join("whole/somebody");
+    fs::create_dir_all(&camera).expect("a folder");
+    fs::write(camera.join("holiday.mp4"), "x").expect("written");
+    fs::write(folder.path().join("whole/file"), "x").expect("written");
+    assert_eq!(spool.whole().expect("a list"), []);
+    assert_eq!(spool.make_room(u64::MAX).expect("room"), []);
+    assert!(camera.join("holiday.mp4").exists());
+}
+
+#[test]
+fn notes_last() {
+    let (spool, _folder) = spool(0);
+    spool.write_note("a", b"1").expect("written");
+    spool.write_note("a", b"2").expect("written");
+    spool.write_note("b", b"3").expect("written");
+    let notes = spool.notes().expect("notes");
+    assert_eq!(
+        notes,
+        [("a".to_owned(), b"2".to_vec()), ("b".to_owned(), b"3".to_vec())]
+    );
+    spool.remove_note("a").expect("removed");
+    spool.remove_note("a").expect("once more is no fault");
+    assert_eq!(spool.notes().expect("notes").len(), 1);
+}

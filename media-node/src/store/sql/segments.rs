@@ -1,0 +1,176 @@
+//! Queries on stored segments.
+
+use super::entity::segment;
+use super::{Database, Error, writing};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    TransactionTrait,
+};
+use std::collections::HashSet;
+
+/// No segment is longer: a day.
+const LONGEST_MS: i64 = 86_400_000;
+/// Rows of one statement, within what SQLite takes.
+const ROWS: usize = 500;
+
+/// A segment as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentRow {
+    /// The object's key.
+    pub key: String,
+    pub camera_uid: String,
+    /// Milliseconds since 1970.
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// The object's size.
+    pub bytes: u64,
+    /// All that is said of it, as JSON.
+    pub facts: String,
+}
+
+/// What there is of one camera.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Extent {
+    pub camera_uid: String,
+    pub segments: i64,
+    pub bytes: i64,
+    pub first_ms: i64,
+    pub last_ms: i64,
+}
+
+impl Database {
+    /// Adds segments, or takes what is said of those that are there already.
+    pub async fn put_segments(&self, rows: &[SegmentRow]) -> Result<(), Error> {
+        let put = async {
+            let transaction = self.connections.begin_with_options(writing()).await?;
+            for some in rows.chunks(ROWS) {
+                let models = some.iter().map(|row| segment::ActiveModel {
+                    key: Set(row.key.clone()),
+                    camera_uid: Set(row.camera_uid.clone()),
+                    start_ms: Set(row.start_ms),
+                    end_ms: Set(row.end_ms),
+                    bytes: Set(row.bytes as i64),
+                    facts: Set(row.facts.clone()),
+                });
+                let again = OnConflict::column(segment::Column::Key)
+                    .update_columns([
+                        segment::Column::StartMs,
+                        segment::Column::EndMs,
+                        segment::Column::Bytes,
+                        segment::Column::Facts,
+                    ])
+                    .to_owned();
+                segment::Entity::insert_many(models)
+                    .on_conflict(again)
+                    .exec_without_returning(&transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        };
+        put.await.map_err(|source| self.error(source))
+    }
+
+    /// The segments of a camera that reach into a range, by their beginning; at most `limit`.
+    pub async fn segments(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+        limit: u64,
+    ) -> Result<Vec<SegmentRow>, Error> {
+        use segment::Column::{CameraUid, EndMs, Key, StartMs};
+        let found = segment::Entity::find()
+            .filter(CameraUid.eq(camera_uid))
+            .filter(EndMs.gt(from_ms))
+            .filter(EndMs.lte(to_ms.saturating_add(LONGEST_MS)))
+            .filter(StartMs.lt(to_ms))
+            .order_by_asc(StartMs)
+            .order_by_asc(Key)
+            .limit(limit)
+            .all(&self.connections)
+            .await;
+        Ok(found
+            .map_err(|source| self.error(source))?
+            .into_iter()
+            .map(SegmentRow::from)
+            .collect())
+    }
+
+    /// The oldest segments of a camera that ended before `before_ms`; at most `limit`.
+    pub async fn oldest_segments(
+        &self,
+        camera_uid: &str,
+        before_ms: i64,
+        limit: u64,
+    ) -> Result<Vec<SegmentRow>, Error> {
+        use segment::Column::{CameraUid, EndMs};
+        let found = segment::Entity::find()
+            .filter(CameraUid.eq(camera_uid))
+            .filter(EndMs.lt(before_ms))
+            .order_by_asc(EndMs)
+            .limit(limit)
+            .all(&self.connections)
+            .await;
+        Ok(found
+            .map_err(|source| self.error(source))?
+            .into_iter()
+            .map(SegmentRow::from)
+            .collect())
+    }
+
+    /// What there is, by camera.
+    pub async fn extents(&self) -> Result<Vec<Extent>, Error> {
+        use segment::Column::{Bytes, CameraUid, EndMs, Key, StartMs};
+        let sum = Expr::col(Bytes).sum();
+        let found = segment::Entity::find()
+            .select_only()
+            .column(CameraUid)
+            .column_as(Expr::col(Key).count(), "segments")
+            .column_as(ExprTrait::cast_as(sum, "bigint"), "bytes")
+            .column_as(Expr::col(StartMs).min(), "first_ms")
+            .column_as(Expr::col(EndMs).max(), "last_ms")
+            .group_by(CameraUid)
+            .into_model::<Extent>()
+            .all(&self.connections)
+            .await;
+        found.map_err(|source| self.error(source))
+    }
+
+    /// Forgets segments.
+    pub async fn forget_segments(&self, keys: &[String]) -> Result<(), Error> {
+        for some in keys.chunks(ROWS) {
+            let deleted = segment::Entity::delete_many()
+                .filter(segment::Column::Key.is_in(some))
+                .exec(&self.connections)
+                .await;
+            deleted.map_err(|source| self.error(source))?;
+        }
+        Ok(())
+    }
+
+    /// All keys of a camera's segments.
+    pub async fn segment_keys(&self, camera_uid: &str) -> Result<HashSet<String>, Error> {
+        let keys = segment::Entity::find()
+            .select_only()
+            .column(segment::Column::Key)
+            .filter(segment::Column::CameraUid.eq(camera_uid))
+            .into_tuple::<String>()
+            .all(&self.connections)
+            .await;
+        Ok(keys.map_err(|source| self.error(source))?.into_iter().collect())
+    }
+}
+
+impl From<segment::Model> for SegmentRow {
+    fn from(row: segment::Model) -> Self {
+        Self {
+            key: row.key,
+            camera_uid: row.camera_uid,
+            start_ms: row.start_ms,
+            end_ms: row.end_ms,
+            bytes: u64::try_from(row.bytes).unwrap_or(0),
+            facts: row.facts,
+        }
+    }
+}
