@@ -3,6 +3,7 @@
 use super::Context;
 use super::credentials::{Found, SETTLING, SecretName};
 use super::forwards::{self, Forwards, Of};
+use super::owners::Owners;
 use crate::cluster::job_of;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Match;
@@ -24,6 +25,8 @@ const MOST: usize = 1_000;
 /// deleting it leaves its streams alone. But where they are pushed to is as the route says now.
 struct Pull {
     matched: Match,
+    /// Who owned the path when the pull began.
+    owner: Option<String>,
     /// The Secrets that the forwards name.
     forward_secrets: Vec<SecretName>,
     forwards: Forwards,
@@ -41,6 +44,11 @@ impl Pull {
         let credentials = self.matched.route.spec.credentials.as_ref()?;
         let namespace = self.matched.route.metadata.namespace.clone().unwrap_or_default();
         Some((namespace, credentials.secret_name.clone()))
+    }
+
+    /// Another node has become the path's owner: who asks from now on asks there, and it pushes the stream.
+    fn has_moved(&self, path: &StreamPath, owners: &Owners) -> bool {
+        owners.has_moved(path, self.owner.as_deref())
     }
 }
 
@@ -73,6 +81,7 @@ impl Pulls {
         };
         let pull = Pull {
             matched,
+            owner: c.owners.of(path).map(str::to_owned),
             forward_secrets: Vec::new(),
             forwards: Forwards::default(),
             work: None,
@@ -192,7 +201,7 @@ impl Pulls {
             if c.hub.stream(path).is_some_and(|s| s.viewers() > 0) {
                 pull.seen = now;
             } else if !pull.matched.route.spec.keep_alive
-                && pull.forwards.is_empty()
+                && (pull.forwards.is_empty() || pull.has_moved(path, c.owners))
                 && now - pull.seen >= c.settings.route_idle
             {
                 if !work.is_stopping() {
@@ -221,7 +230,9 @@ impl Pulls {
                 .iter()
                 .filter_map(|f| forwards::secret(f, &target.namespace));
             pull.forward_secrets = secrets.collect();
-            let runs = pull.work.as_ref().is_some_and(|work| !work.is_stopping());
+            // Of two nodes that pushed it, a server would refuse one, or take now this and now that.
+            let runs =
+                pull.work.as_ref().is_some_and(|work| !work.is_stopping()) && !pull.has_moved(path, c.owners);
             let canonical = job_of::canonical(path);
             let of = Of {
                 target: &target,
@@ -241,10 +252,17 @@ impl Pulls {
         self.0.values().map(|pull| &pull.forwards)
     }
 
+    /// Whether a stream runs here, or is being begun, that no other node has taken over.
+    pub(super) fn has(&self, path: &StreamPath, owners: &Owners) -> bool {
+        self.0.get(path).is_some_and(|pull| !pull.has_moved(path, owners))
+    }
+
     /// What is said of the servers that a route's streams are pushed to: the worst of all its streams.
-    /// None if none of them runs here.
-    pub(super) fn forwarding(&self, route: &Target) -> Option<Forwarding> {
-        let of = |(_, pull): &(_, &Pull)| Target::of(Kind::Route, &*pull.matched.route) == *route;
+    /// None if none of them runs here, or other nodes have taken them over.
+    pub(super) fn forwarding(&self, route: &Target, owners: &Owners) -> Option<Forwarding> {
+        let of = |(path, pull): &(&StreamPath, &Pull)| {
+            Target::of(Kind::Route, &*pull.matched.route) == *route && !pull.has_moved(path, owners)
+        };
         let mut said: Vec<_> = self
             .0
             .iter()
