@@ -10,9 +10,11 @@ use crate::cluster::route_match::Match;
 use crate::cluster::status::Forwarding;
 use crate::cluster::work::{Work, WorkId};
 use crate::hub::Verdict;
-use crate::ingest::State;
+use crate::ingest::{Reason, State};
+use rand::RngExt as _;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info};
 use weir_crds::Route;
@@ -20,6 +22,8 @@ use weir_proto::media::StreamPath;
 
 /// Pulls at once; past that, a path that matches a Route is not found.
 const MOST: usize = 1_000;
+/// A stream that has lasted this long may begin anew at once.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// One path that a Route serves. The route is kept as it was when the pull began: changing or
 /// deleting it leaves its streams alone. But where they are pushed to is as the route says now.
@@ -34,7 +38,7 @@ struct Pull {
     work: Option<Work>,
     /// When it began, or was last watched.
     seen: Instant,
-    was_live: bool,
+    live_since: Option<Instant>,
     /// Somebody asks for it while it is on its way out.
     again: bool,
 }
@@ -72,7 +76,7 @@ impl Pulls {
         c: &mut Context<'_>,
     ) {
         if let Some(pull) = self.0.get_mut(path) {
-            pull.again |= pull.was_live && c.hub.stream(path).is_none();
+            pull.again |= pull.live_since.is_some() && c.hub.stream(path).is_none();
             return;
         }
         let Some(matched) = matched.filter(|_| self.0.len() < MOST) else {
@@ -86,7 +90,7 @@ impl Pulls {
             forwards: Forwards::default(),
             work: None,
             seen: now,
-            was_live: false,
+            live_since: None,
             again: false,
         };
         self.0.insert(path.clone(), pull);
@@ -164,10 +168,19 @@ impl Pulls {
         match pull.work.as_ref().map(Work::state) {
             Some(State::Live { .. }) => {
                 pull.seen = now;
-                pull.was_live = true;
+                pull.live_since.get_or_insert(now);
             }
-            // It has ended, or was closed. That says nothing of the next start, which may be at once.
-            Some(State::Failed { .. }) if pull.was_live => {}
+            Some(State::Failed { reason, message, .. }) if pull.live_since.is_some() => {
+                let lived = pull.live_since.map_or(Duration::ZERO, |since| now - since);
+                let mut index = c.shared.index.lock();
+                if lived >= STEADY {
+                    index.was_steady(path);
+                } else if reason != Reason::Closed {
+                    info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream was short");
+                    index.was_short(path, rand::rng().random(), now);
+                }
+                // Otherwise somebody closed it, which says nothing of the next start: that may be at once.
+            }
             Some(State::Failed { reason, message, .. }) => {
                 info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream has no media");
                 c.failed(path, now);

@@ -507,12 +507,12 @@ async fn whoever_comes_after_a_route_s_stream_was_closed_has_it_pulled_anew() {
     let early = f.ask("gate", 10);
     pass(0.1).await;
     assert_eq!(f.launcher.count(), 1);
-    f.launcher.last().fail(Reason::Ended);
+    f.launcher.last().fail(Reason::Closed);
     pass(0.1).await;
     assert_eq!(f.launcher.count(), 2);
     f.launcher.last().live();
     assert!(early.await.expect("answered"));
-    f.launcher.last().fail(Reason::Ended);
+    f.launcher.last().fail(Reason::Closed);
     pass(0.1).await;
     let late = f.ask("gate", 10);
     pass(0.1).await;
@@ -996,4 +996,43 @@ async fn a_node_that_ends_leaves_no_word_of_forwarding() {
         false,
         "Connecting",
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_soon_ends_its_streams_is_dialled_more_and_more_rarely() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/gate", "rtsp://h/g", false);
+    pass(0.5).await;
+    // Players that come back again and again, each before the end is noticed.
+    let play = async |seconds: f64| {
+        let mut dialled = 0;
+        for _ in 0..(seconds / 0.1) as usize {
+            let before = f.launcher.count();
+            let waiting = f.ask("gate", 1);
+            pass(0.05).await;
+            if f.launcher.count() > before {
+                dialled += 1;
+                f.launcher.last().live();
+                pass(0.02).await;
+                f.launcher.last().fail(Reason::Ended);
+                let _again = f.ask("gate", 1);
+            }
+            pass(0.03).await;
+            drop(waiting);
+        }
+        dialled
+    };
+    let dialled = play(60.0).await;
+    assert!((4..=8).contains(&dialled), "{dialled}");
+    // One that lasts begins anew at once, and with short waits.
+    pass(60.0).await;
+    let waiting = f.ask("gate", 1);
+    pass(0.1).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    pass(11.0).await;
+    f.launcher.last().fail(Reason::Ended);
+    pass(0.1).await;
+    let dialled = play(6.0).await;
+    assert!((2..=4).contains(&dialled), "{dialled}");
 }
