@@ -6,13 +6,12 @@
 mod publisher;
 mod viewer;
 
-use super::rtsp::error_chain;
 use crate::auth::{Caller, Denied};
 use crate::egress::Viewing;
 use crate::hub::Departure;
 use crate::ingest::{FlvError, Publishing};
 use crate::socket::Socket;
-use crate::telemetry::sessions;
+use crate::telemetry::{error_chain, sessions};
 use bytes::BytesMut;
 use std::convert::Infallible;
 use std::io;

@@ -94,7 +94,7 @@ async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(socket: &mut S) -> io::Res
 
 async fn start(files: &Files, required: bool, stop: &CancellationToken) -> Result<Tls, String> {
     let started = Tls::start(files.clone(), required, stop.clone()).await;
-    started.map_err(|error| crate::listen::rtsp::error_chain(&error))
+    started.map_err(|error| crate::telemetry::error_chain(&error))
 }
 
 #[tokio::test]

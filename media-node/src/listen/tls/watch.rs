@@ -1,8 +1,8 @@
 //! Files whose certificate is replaced while we run, as Kubernetes and certbot do it.
 
 use super::Files;
-use super::certificate::{Contents, Current, Pair, Rejected};
-use crate::listen::rtsp::error_chain;
+use super::certificate::{Contents, Current, Error, Held};
+use crate::telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
