@@ -83,7 +83,10 @@ mod tests {
         let (args, stop) = (args(dir.path()), CancellationToken::new());
         let (started, ()) = tokio::join!(args.start(Duration::from_secs(10), &stop), async {
             sleep(Duration::from_millis(50)).await;
-            let texts = [("tls.key", made.signing_key.serialize_pem()), ("tls.crt", made.cert.pem())];
+            let texts = [
+                ("tls.key", made.signing_key.serialize_pem()),
+                ("tls.crt", made.cert.pem()),
+            ];
             for (name, text) in texts {
                 // Whole or not at all, as the kubelet puts them there.
                 let part = dir.path().join("part");
@@ -100,7 +103,10 @@ mod tests {
         let (args, stop) = (args(dir.path()), CancellationToken::new());
         let begun = Instant::now();
         let missing = args.start(Duration::ZERO, &stop).await.err().expect("an error");
-        assert!(format!("{missing:#}").contains("tls.crt can't be read"), "{missing:#}");
+        assert!(
+            format!("{missing:#}").contains("tls.crt can't be read"),
+            "{missing:#}"
+        );
         std::fs::write(dir.path().join("tls.key"), "").expect("written");
         std::fs::write(dir.path().join("tls.crt"), "").expect("written");
         let empty = args.start(KUBELET_PATIENCE, &stop).await.err().expect("an error");
