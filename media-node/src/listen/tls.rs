@@ -77,7 +77,7 @@ impl Tls {
     /// # Errors
     /// When they hold no certificate that could be served.
     pub async fn start(files: Files, required: bool, stop: CancellationToken) -> Result<Self, Error> {
-        let (pair, contents) = Pair::read(&files).await.map_err(|rejected| rejected.error)?;
+        let (pair, contents) = Pair::read(&files).await?;
         let current = Arc::new(Current::new(pair));
         let config = |protocols: &[&str]| {
             let mut config = ServerConfig::builder_with_provider(certificate::provider())

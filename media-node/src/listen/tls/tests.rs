@@ -329,6 +329,28 @@ async fn without_a_certificate_a_handshake_is_the_end() {
 }
 
 #[tokio::test]
+async fn files_are_judged_only_when_they_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, made) = (files(folder.path()), Made::new());
+    made.write(&files);
+    let (pair, _) = Pair::read(&files).await.ok().expect("a pair");
+    let current = Current::new(pair);
+    // To take these for what is served shows that nobody looks into them.
+    std::fs::write(&files.certificate, "no certificate").expect("written");
+    let contents = certificate::Held::read(&files)
+        .await
+        .ok()
+        .expect("bytes")
+        .contents();
+    for known in [
+        watch::Found::Served(contents),
+        watch::Found::Broken(Some(contents), watch::Told::Yes),
+    ] {
+        assert_eq!(watch::again(&files, known, &current).await, known);
+    }
+}
+
+#[tokio::test]
 async fn a_new_pair_is_served_and_a_broken_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = files(folder.path());
