@@ -1,5 +1,5 @@
 use super::*;
-use crate::listen::{Limits, Offer, serve};
+use crate::listen::{ENTRY_PATIENCE, Limits, Offer, serve};
 use axum::Router;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -7,6 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
@@ -184,7 +185,11 @@ async fn pair(made: &Made, entrance: &Entrance, place: &Place) -> (TlsStream<Tcp
     let address = listener.local_addr().expect("an address");
     let come = async {
         let (socket, peer) = listener.accept().await.expect("a connection");
-        entrance.enter(socket, peer, place).await.expect("it is in")
+        let deadline = Instant::now() + ENTRY_PATIENCE;
+        entrance
+            .enter(socket, peer, place, deadline)
+            .await
+            .expect("it is in")
     };
     let (client, entered) = tokio::join!(made.connect(address, &[]), come);
     (client.expect("a handshake"), entered)
@@ -291,7 +296,7 @@ async fn a_slow_or_senseless_handshake_is_cut_and_has_a_place_meanwhile() {
     tasks.close();
     for (words, most) in [
         // Nothing, and half a record.
-        (&b""[..], FIRST_BYTE_PATIENCE),
+        (&b""[..], ENTRY_PATIENCE),
         (b"\x16\x03\x01\x02\x00\x01\x00", HANDSHAKE_PATIENCE),
         // A record that isn't one.
         (b"\x16\x03\x01\xff\xff\x01\x00", Duration::ZERO),
@@ -316,6 +321,35 @@ async fn a_slow_or_senseless_handshake_is_cut_and_has_a_place_meanwhile() {
             began.elapsed()
         );
     }
+}
+
+/// What a peer may take for one thing it can't add to what it may take for the next.
+#[tokio::test(start_paused = true)]
+async fn a_peer_has_so_long_in_all_to_say_what_it_wants() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, stop) = (files(folder.path()), CancellationToken::new());
+    let made = Made::new();
+    made.write(&files);
+    let tls = start(&files, false, &stop).await.expect("TLS");
+    let (address, _) = port(&tls, Limits::new(9, None), &stop).await;
+    let late = ENTRY_PATIENCE - Duration::from_secs(1);
+    let most = ENTRY_PATIENCE + Duration::from_secs(1);
+    let began = Instant::now();
+    let mut slow = TcpStream::connect(address).await.expect("a connection");
+    tokio::time::sleep(late).await;
+    slow.write_all(b"\x16\x03\x01\x02\x00\x01\x00")
+        .await
+        .expect("it is open");
+    let _ = slow.read_to_end(&mut Vec::new()).await;
+    assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+
+    let began = Instant::now();
+    let socket = TcpStream::connect(address).await.expect("a connection");
+    tokio::time::sleep(late).await;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut mute = made.client(&[]).connect(name, socket).await.expect("a handshake");
+    let _ = mute.read_to_end(&mut Vec::new()).await;
+    assert!(began.elapsed() <= most, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
