@@ -71,7 +71,7 @@ pub enum Error {
     #[error("the server refuses the credentials")]
     WrongCredentials,
     #[error(
-        "the server wants to be shown credentials in a way that is not spoken; Basic and Digest with MD5 are"
+        "the server wants to be shown credentials in a way that is not spoken; Basic and Digest with MD5 or SHA-256 are"
     )]
     UnknownChallenge,
     #[error("the server does not answer {0}")]
