@@ -60,6 +60,8 @@ pub struct PartCutter {
     current: Option<Current>,
     /// The number and last decoding time of the segment before.
     last: Option<(u64, Timestamp)>,
+    /// The number of a segment that began with what is not carried: it begins here with what is.
+    begun: Option<u64>,
     broken: bool,
 }
 
@@ -88,6 +90,7 @@ impl PartCutter {
             fragmenter: Fragmenter::new(&kept),
             current: None,
             last: None,
+            begun: None,
             broken: false,
         }
     }
@@ -111,10 +114,14 @@ impl PartCutter {
     /// Takes an access unit; returns what it completes and begins, most often nothing.
     pub fn push(&mut self, au: &AccessUnit) -> Vec<Cut> {
         let mut cuts = Vec::new();
+        self.begun = au.segment.or(self.begun);
         let Some(Some(track)) = self.carried.get(usize::from(au.track)).copied() else {
             return cuts;
         };
-        let au = AccessUnit { track, ..au.clone() };
+        let mut au = AccessUnit { track, ..au.clone() };
+        if au.keyframe && au.track == self.main_track {
+            au.segment = self.begun.take();
+        }
         if let Some(number) = au.segment {
             self.close(Some(au.dts), &mut cuts);
             self.open(number, &au, &mut cuts);
@@ -140,6 +147,7 @@ impl PartCutter {
     /// unless it comes again from its start.
     pub fn lose(&mut self) {
         self.current = None;
+        self.begun = None;
         self.fragmenter.clear();
         self.broken = true;
     }

@@ -316,6 +316,43 @@ fn a_segment_without_end_is_given_up() {
     ));
 }
 
+/// A stream of G.711 and AAC, where each access unit counts as a keyframe and the number of a segment may be
+/// on either.
+#[test]
+fn a_segment_may_begin_with_what_is_not_carried() {
+    use crate::media::codec::g711;
+    use crate::media::{CodecParameters, Track};
+    let mut clip = testing::h264_aac().only(|t| t.kind() == TrackKind::Audio);
+    let g711 = Track {
+        codec: CodecParameters::G711(g711::Parameters {
+            law: g711::Law::Mu,
+            channels: 1,
+        }),
+        clock_rate: 8000,
+    };
+    let tracks = Tracks::new(std::iter::once(g711).chain(clip.tracks.iter().cloned()));
+    let (mut units, mut number) = (Vec::new(), 0);
+    for (i, au) in clip.access_units.iter_mut().enumerate() {
+        number += u64::from(i % 94 == 0);
+        let first = (i % 94 == 0).then_some(number);
+        au.segment = first;
+        units.push(AccessUnit {
+            track: 0,
+            segment: first,
+            ..au.clone()
+        });
+        units.push(AccessUnit {
+            track: 1,
+            segment: None,
+            ..au.clone()
+        });
+    }
+    let with = cuts(&mut PartCutter::new(TARGET, &tracks), &units);
+    let without = cuts(&mut PartCutter::new(TARGET, &clip.tracks), &clip.access_units);
+    assert!(with.len() > 18);
+    assert_eq!(with, without);
+}
+
 #[test]
 fn sound_alone_is_cut_too() {
     let mut clip = testing::h264_aac().only(|t| t.kind() == TrackKind::Audio);
