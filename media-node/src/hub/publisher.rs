@@ -3,7 +3,7 @@
 use super::{Hub, Stream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use weir_proto::media::{AccessUnit, Timestamp, Tracks};
+use weir_proto::media::{AccessUnit, SegmentStart, Timestamp, Tracks};
 
 /// Who numbers the stream's segments.
 #[derive(Clone, Copy, Debug)]
@@ -32,30 +32,38 @@ pub struct Publisher {
 struct Numbering {
     target: Duration,
     next: u64,
+    era: u64,
+    /// Since the era's begin.
     opened: Option<Timestamp>,
 }
 
 impl Numbering {
     /// Numbers start at the seconds since 1970, and grow by one per segment of at least a second:
-    /// so they never go back, whatever restarts or moves, and players can go on.
+    /// so they never go back, whatever restarts or moves, and players can go on. Eras likewise: there are
+    /// fewer of them than seconds.
     fn new(target: Duration) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             target: target.max(Duration::from_secs(1)),
             next: now.as_secs(),
+            era: now.as_secs(),
             opened: None,
         }
     }
 
-    fn number(&mut self, unit: &AccessUnit) -> Option<u64> {
+    fn number(&mut self, unit: &AccessUnit) -> Option<SegmentStart> {
         // 10 ms less: keyframes at every 2 s come a tick early or late.
         let enough = self.target.saturating_sub(Duration::from_millis(10));
         if !unit.keyframe || self.opened.is_some_and(|at| unit.dts.since(at) < enough) {
             return None;
         }
-        self.opened = Some(unit.dts);
+        let opens_era = self.opened.replace(unit.dts).is_none();
         self.next += 1;
-        Some(self.next - 1)
+        Some(SegmentStart {
+            number: self.next - 1,
+            era: self.era,
+            opens_era,
+        })
     }
 }
 
@@ -90,8 +98,10 @@ impl Publisher {
         self.flush();
         self.has_video |= tracks.video().is_some();
         // A segment holds one set of parameters.
-        if let Some(numbering) = &mut self.numbering {
-            numbering.opened = None;
+        if let Some(numbering) = &mut self.numbering
+            && numbering.opened.take().is_some()
+        {
+            numbering.era += 1;
         }
         self.stream.change_tracks(tracks);
     }

@@ -428,7 +428,7 @@ async fn segments_are_numbered_at_keyframes_past_the_target() {
         publisher.push(unit(second * 1000, true, "K"));
         publisher.flush();
         if let Event::Unit(unit) = subscriber.next().await {
-            opened.extend(unit.segment.map(|n| (second, n)));
+            opened.extend(unit.segment.map(|s| (second, s.number)));
         }
     }
     let first = opened[0].1;

@@ -37,8 +37,6 @@ pub struct PartedWindow {
     older: usize,
     /// Oldest first, numbers growing. All but the last are whole.
     segments: VecDeque<Stored>,
-    /// Discontinuities among the segments that are gone.
-    discontinuities_gone: u64,
     target_seconds: u64,
     wanted_segment: Duration,
     wanted_part: Duration,
@@ -48,6 +46,7 @@ pub struct PartedWindow {
 struct Stored {
     number: u64,
     start: Timestamp,
+    era: u64,
     discontinuity: bool,
     init: Init,
     program_date_time_ms: Option<i64>,
@@ -82,7 +81,6 @@ impl PartedWindow {
             listed: listed.max(1),
             older,
             segments: VecDeque::new(),
-            discontinuities_gone: 0,
             target_seconds: rounded_seconds(SEGMENTS_IN_TARGET * segment).max(1),
             wanted_segment: segment,
             wanted_part: part,
@@ -99,6 +97,7 @@ impl PartedWindow {
             Cut::Opened {
                 number,
                 start,
+                era,
                 discontinuity,
                 init,
             } => {
@@ -108,12 +107,11 @@ impl PartedWindow {
                 if self.segments.back().is_some_and(|last| last.number > number) {
                     self.keep(0);
                 }
-                if let Some(cut_off) = self.segments.pop_back_if(|last| last.whole.is_none()) {
-                    self.discontinuities_gone += u64::from(cut_off.discontinuity);
-                }
+                self.segments.pop_back_if(|last| last.whole.is_none());
                 self.segments.push_back(Stored {
                     number,
                     start,
+                    era,
                     discontinuity,
                     init,
                     program_date_time_ms: None,
@@ -161,8 +159,7 @@ impl PartedWindow {
 
     fn keep(&mut self, count: usize) {
         let gone = self.segments.len().saturating_sub(count);
-        let gone = self.segments.drain(..gone).filter(|s| s.discontinuity);
-        self.discontinuities_gone += gone.count() as u64;
+        self.segments.drain(..gone);
     }
 
     pub fn target(&self) -> Duration {
@@ -268,11 +265,13 @@ impl PartedWindow {
             entries.push(gap);
         }
         entries.reverse();
-        let before = self.segments.range(..shown.start).filter(|s| s.discontinuity);
+        // That of a segment counts its own discontinuity too (section 4.4.3.3).
+        let first = self.segments.range(shown).next();
+        let discontinuity_sequence = first.map_or(0, |s| s.era.saturating_sub(u64::from(s.discontinuity)));
         (!entries.is_empty()).then(|| PartedPlaylist {
             target_seconds: self.target_seconds,
             part_target: self.part_target(),
-            discontinuity_sequence: self.discontinuities_gone + before.count() as u64,
+            discontinuity_sequence,
             segments: entries,
             hint,
         })
@@ -293,14 +292,16 @@ impl PartedWindow {
         })
     }
 
-    /// Which segments are listed: the newest, as far back as their numbers have no gap.
+    /// Which segments are listed: the newest, as far back as neither their numbers nor those of their
+    /// discontinuities have a gap.
     fn shown(&self) -> std::ops::Range<usize> {
-        let newest = self.segments.back().map_or(0, |s| s.number);
-        let without_gap = |(age, segment): &(u64, &Stored)| segment.number + age == newest;
-        let newest_first = || (0..).zip(self.segments.iter().rev());
         let open = self.segments.back().is_some_and(|s| s.whole.is_none());
         let most = self.listed_whole() + usize::from(open);
-        let first = self.segments.len() - newest_first().take(most).take_while(without_gap).count();
+        let newest_first = self.segments.iter().rev();
+        let pairs = newest_first.clone().zip(newest_first.skip(1));
+        let going_on = pairs.take_while(|(later, before)| later.follows(before));
+        let count = self.segments.len().min(1 + going_on.count()).min(most);
+        let first = self.segments.len() - count;
         let empty = self.segments.back().is_some_and(|s| s.parts.is_empty());
         first..self.segments.len() - usize::from(empty)
     }
@@ -331,6 +332,13 @@ impl PartedWindow {
 }
 
 impl Stored {
+    /// Whether a playlist may list it right behind `before`.
+    fn follows(&self, before: &Self) -> bool {
+        let era = before.era + u64::from(self.discontinuity);
+        // Within an era, times that went back are a discontinuity that was not counted.
+        before.number.checked_add(1) == Some(self.number) && (self.era == era || self.era == before.era)
+    }
+
     fn is_next(&self, index: u32) -> bool {
         self.whole.is_none() && index as usize == self.parts.len()
     }

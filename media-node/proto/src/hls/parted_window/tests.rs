@@ -4,8 +4,13 @@ const SEGMENT: Duration = Duration::from_secs(2);
 const PART: Duration = Duration::from_millis(200);
 
 fn opened(number: u64, discontinuity: bool) -> Cut {
+    opened_in(0, number, discontinuity)
+}
+
+fn opened_in(era: u64, number: u64, discontinuity: bool) -> Cut {
     Cut::Opened {
         number,
+        era,
         start: Timestamp::from_millis(2000 * number as i64),
         discontinuity,
         init: Init::new(Bytes::copy_from_slice(&(number / 4).to_be_bytes())),
@@ -233,7 +238,6 @@ fn a_segment_that_was_cut_off_goes() {
     window.take(opened(12, true));
     window.take(part_of(12, 0, 200));
     assert_eq!(shown(&window).0, [(12, false, 1)]);
-    assert_eq!(window.playlist().unwrap().discontinuity_sequence, 1);
     assert_eq!(window.part(at(11, 0)), Lookup::Absent);
     assert_eq!(
         window.readiness(Awaited {
@@ -314,7 +318,8 @@ fn it_does_not_matter_when_a_window_began() {
         // Pictures come at another pace for a while, and not quite in step.
         let ms = if number < 110 { 250 } else { 198 + number % 5 };
         let take = |window: &mut PartedWindow| {
-            window.take(opened(number, number == 105));
+            // The parameters change in between.
+            window.take(opened_in(50 + u64::from(number >= 157), number, number == 157));
             for index in 0..10 {
                 window.take(part_of(number, index, ms));
             }
@@ -330,6 +335,42 @@ fn it_does_not_matter_when_a_window_began() {
     assert_eq!(all.part_target, late.part_target);
     assert_eq!(all.segments, late.segments);
     assert_eq!(all.hint, late.hint);
+    assert_eq!(
+        (all.discontinuity_sequence, late.discontinuity_sequence),
+        (50, 50)
+    );
+    assert_eq!(all, late);
+}
+
+#[test]
+fn discontinuities_are_counted_by_the_owner() {
+    let mut window = window();
+    let mut told = Vec::new();
+    for (era, number, opens) in [
+        (7, 10, true),
+        (7, 11, false),
+        (8, 12, true),
+        (8, 13, false),
+        (90, 14, true),
+    ] {
+        window.take(opened_in(era, number, opens));
+        window.take(part_of(number, 0, 200));
+        window.take(Cut::Closed { number });
+        let playlist = window.playlist().unwrap();
+        let listed: Vec<_> = playlist.segments.iter().map(|s| s.number).collect();
+        told.push((playlist.discontinuity_sequence, listed[0], listed.len()));
+    }
+    // With the tag before 10 it is 7. Another session's are not listed behind those before it: no tag could
+    // stand for all that may have been in between.
+    assert_eq!(
+        told,
+        [(6, 10, 1), (6, 10, 2), (6, 10, 3), (6, 10, 4), (89, 14, 1)]
+    );
+    // Who comes later doesn't have the tag, and has the same number.
+    let mut late = self::window();
+    late.take(opened_in(7, 11, false));
+    late.take(part_of(11, 0, 200));
+    assert_eq!(late.playlist().unwrap().discontinuity_sequence, 7);
 }
 
 #[test]
