@@ -1,7 +1,7 @@
 //! What the operating system grants this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Raises the bound on open files to all that is allowed: a viewer is a file, and shells and
 /// container runtimes start programs with room for a thousand.
@@ -30,20 +30,20 @@ pub(super) fn connections(asked: usize, tls: bool) -> usize {
     if most >= asked {
         return asked;
     }
-    warn!(
+    info!(
         asked,
-        most,
-        files,
-        tls,
-        "--most-connections is more than there are files for; raise the bound on open files"
+        most, files, tls, "there are files for fewer connections than --most-connections says"
     );
     most
 }
 
-/// Connections that `files` are enough for: an eighth is left for sources, servers, UDP ports and the store.
+/// Files that are left for sources, servers, UDP ports and the store: an eighth, and no more than this.
+const MOST_LEFT: u64 = 1024;
+
+/// Connections that `files` are enough for.
 fn room(files: u64, tls: bool) -> usize {
     let of_one = if tls { FILES_WITH_TLS } else { 1 };
-    let most = (files - files / 8) / of_one;
+    let most = (files - (files / 8).min(MOST_LEFT)) / of_one;
     usize::try_from(most).unwrap_or(usize::MAX).max(1)
 }
 
@@ -55,7 +55,7 @@ mod tests {
     fn connections_leave_files_for_the_rest() {
         assert_eq!(room(1024, false), 896);
         assert_eq!(room(1024, true), 298);
-        assert_eq!(room(1 << 20, true), 305_834);
+        assert_eq!(room(1 << 20, true), 349_184);
         assert_eq!((room(0, true), room(u64::MAX, false) > 1 << 40), (1, true));
     }
 }
