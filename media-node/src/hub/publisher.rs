@@ -28,6 +28,11 @@ pub struct Publisher {
     expects_keyframe: bool,
 }
 
+/// Numbers for the first eras of sessions, which begin anew after as many seconds. Players keep tables by them:
+/// hls.js comes to a standstill at one of ten digits. Across sessions nothing is compared but whether it is the
+/// same.
+const SESSIONS: u64 = 1 << 14;
+
 /// Gives segments their numbers.
 struct Numbering {
     target: Duration,
@@ -39,14 +44,14 @@ struct Numbering {
 
 impl Numbering {
     /// Numbers start at the seconds since 1970, and grow by one per segment of at least a second:
-    /// so they never go back, whatever restarts or moves, and players can go on. Eras likewise: there are
-    /// fewer of them than seconds.
+    /// so they never go back, whatever restarts or moves, and players can go on. Eras likewise, but modulo
+    /// [`SESSIONS`].
     fn new(target: Duration) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             target: target.max(Duration::from_secs(1)),
             next: now.as_secs(),
-            era: now.as_secs(),
+            era: 1 + now.as_secs() % SESSIONS,
             opened: None,
         }
     }
@@ -96,6 +101,9 @@ impl Publisher {
     /// New parameter sets, in force from the next access unit on. What is pending goes out first.
     pub fn set_tracks(&mut self, tracks: &Tracks) {
         self.flush();
+        if self.stream.tracks() == *tracks {
+            return;
+        }
         self.has_video |= tracks.video().is_some();
         // A segment holds one set of parameters.
         if let Some(numbering) = &mut self.numbering

@@ -30,7 +30,7 @@ pub struct AccessUnit {
 pub struct SegmentStart {
     pub number: u64,
     /// Counts the times within which timestamps and parameters go on: the next one's number is one more,
-    /// another session's is higher. 0: not known, from an owner of an older version.
+    /// another session's is another. 0: not known, from an owner of an older version.
     pub era: u64,
     /// It is the first of its era.
     pub opens_era: bool,
