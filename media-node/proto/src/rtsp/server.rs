@@ -188,7 +188,7 @@ impl Session {
             let path = url::stream_path(request.uri());
             // Of a client that has not asked for a description: rights are those of the stream.
             if method == "SETUP" {
-                without_control(path)
+                without_control(&path).to_owned()
             } else {
                 path
             }
@@ -451,12 +451,12 @@ impl Session {
 }
 
 /// The path without the name of one of our tracks at its end.
-fn without_control(path: String) -> String {
+fn without_control(path: &str) -> &str {
     let stem = path.rsplit_once('/').filter(|(_, control)| {
         let track = control.strip_prefix("streamid=");
         track.is_some_and(|track| track.parse::<u8>().is_ok())
     });
-    stem.map_or_else(|| path.clone(), |(stem, _)| stem.to_owned())
+    stem.map_or(path, |(stem, _)| stem)
 }
 
 #[cfg(test)]

@@ -889,7 +889,7 @@ async fn a_node_says_of_a_route_no_more_than_where_it_is_pushed_to() {
 /// A path and the two nodes in the order in which they own it, me among them or not.
 fn owned(by: &str, among: &[&str]) -> String {
     let named = |i: u32| format!("gate-{i}");
-    let path = (0..)
+    let path = (0..100)
         .map(named)
         .find(|p| crate::cluster::owner::owner(p, among.iter().copied()) == Some(by));
     path.expect("somebody owns each")
