@@ -57,6 +57,11 @@ impl Index {
         Verdict::Coming
     }
 
+    /// Whether somebody waits for the supervisor to look at the path.
+    pub(super) fn is_asked(&self, path: &StreamPath) -> bool {
+        self.asked.contains(path)
+    }
+
     pub(super) fn take_asked(&mut self) -> HashSet<StreamPath> {
         std::mem::take(&mut self.asked)
     }

@@ -197,6 +197,11 @@ impl Pulls {
         };
         // By whatever route there is now.
         let again = self.0.remove(&path).is_some_and(|pull| pull.again);
+        // Who has asked meanwhile is not to be refused for what was before.
+        let is_asked = c.shared.index.lock().is_asked(&path);
+        if is_asked {
+            return true;
+        }
         if !again || c.shared.ask(&path) == Verdict::Unknown {
             c.hub.refuse(&path);
         }

@@ -1036,3 +1036,30 @@ async fn a_source_that_soon_ends_its_streams_is_dialled_more_and_more_rarely() {
     let dialled = play(6.0).await;
     assert!((2..=4).contains(&dialled), "{dialled}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_while_a_stream_ends_is_not_refused_with_it() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/gate", "rtsp://h/g", false);
+    pass(0.5).await;
+    let mut waiting = f.ask("gate", 10);
+    // Which of two pieces of news is heard first is left to chance.
+    for count in 1..40 {
+        pass(0.1).await;
+        assert_eq!(f.launcher.count(), count);
+        f.launcher.last().live();
+        assert!(waiting.await.expect("answered"), "after {count}");
+        pass(0.1).await;
+        assert!(f.hub.close(&path("gate")));
+        f.launcher.last().fail(Reason::Closed);
+        // Sooner or later on the way of that news.
+        for _ in 0..count % 10 {
+            tokio::task::yield_now().await;
+        }
+        let (hub, path) = (f.hub.clone(), path("gate"));
+        let mut asking = Box::pin(async move { hub.find(&path, Duration::from_secs(10)).await.is_some() });
+        // At once, and not when its turn comes.
+        let _ = futures::poll!(asking.as_mut());
+        waiting = tokio::spawn(asking);
+    }
+}
