@@ -115,6 +115,8 @@ pub mod reason {
     pub const TOO_SLOW: &str = "TooSlow";
     /// Forwarding: the server ended the session.
     pub const CLOSED_BY_TARGET: &str = "ClosedByTarget";
+    /// Forwarding: somebody ended the session here, through the API.
+    pub const CLOSED: &str = "Closed";
 
     // Recording, Uploaded
     /// Recording: a schedule is active and media is stored.

@@ -21,6 +21,7 @@
 //!              flags: 1 keyframe, 2 opens a segment
 //! 3 keepalive  (empty)
 //! 4 end        reason: u8
+//! 5 era        era: u64 | flags: u8, 1 the unit opens it        of the unit that follows and opens a segment
 //!
 //! bytes, text  = length: u16 | as many bytes, of UTF-8 for text
 //! ```

@@ -32,7 +32,7 @@ pub fn h265_aac() -> Clip {
 pub fn number_segments(clip: &mut Clip, first: u64) {
     let keyframes = clip.access_units.iter_mut().filter(|au| au.keyframe);
     for (number, au) in (first..).zip(keyframes) {
-        au.segment = Some(number);
+        au.segment = Some(number.into());
     }
 }
 

@@ -60,7 +60,7 @@ pub fn cameras(world: &World, hub: &Arc<Hub>) -> Vec<CameraEntry> {
                 codec: status.codec.unwrap_or_default(),
                 size: status.size.unwrap_or_default(),
                 tracks: status.tracks,
-                viewers: stream.map_or(0, |s| s.viewers()),
+                viewers: stream.map_or(0, |s| s.viewers_but_servers()),
                 forwarding: camera.condition(kind::FORWARDING).cloned(),
             }
         })
@@ -74,6 +74,57 @@ mod tests {
     use super::*;
     use crate::cluster::fixtures::MadeUp;
     use serde_json::json;
+
+    #[tokio::test]
+    async fn servers_that_a_stream_is_pushed_to_are_no_viewers() {
+        use crate::cluster::fixtures::{path, tracks};
+        use crate::hub::{Form, FormKey, Packed, Provenance, Segmentation, Sink, Visitor};
+        use weir_proto::media::{AccessUnit, Tracks};
+
+        struct Nothing;
+        impl Form for Nothing {
+            fn start(&mut self, _: &Tracks, _: &mut Packed) {}
+            fn unit(&mut self, _: &Tracks, _: &AccessUnit, _: &mut Packed) {}
+            fn tracks_changed(&mut self, _: &Tracks, _: &mut Packed) {}
+            fn end(&mut self, _: &mut Packed) {}
+        }
+        impl Sink for Nothing {
+            fn try_write(&self, round: &[u8], _: &[crate::hub::Piece]) -> std::io::Result<usize> {
+                Ok(round.len())
+            }
+            fn poll_writable(&self, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+        }
+
+        let (world, hub) = (MadeUp::new(), Hub::new());
+        world.rtsp("a");
+        let from = Provenance {
+            protocol: "rtsp",
+            address: String::new(),
+            session: 1,
+        };
+        let own = Segmentation::Own(std::time::Duration::from_secs(2));
+        let publisher = hub.publish(&path("a"), tracks(), from, own);
+        let seat = |protocol| {
+            let visitor = Visitor {
+                protocol,
+                detail: String::new(),
+            };
+            let key = FormKey {
+                name: "nothing",
+                layout: 0,
+            };
+            publisher
+                .stream()
+                .watch(key, || Box::new(Nothing), Box::new(Nothing), visitor)
+        };
+        let mut seats = vec![seat("rtmp-push"), seat("rtsp"), seat("rtsp-push")];
+        let viewers = || cameras(&world.world, &hub)[0].viewers;
+        assert_eq!(viewers(), 1);
+        seats.remove(1);
+        assert_eq!(viewers(), 0);
+    }
 
     #[test]
     fn a_camera_in_plain_values() {

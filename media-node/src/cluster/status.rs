@@ -325,7 +325,7 @@ pub(super) const fn reason_of(reason: Reason) -> &'static str {
         Reason::NoData => reason::NO_DATA,
         Reason::AddressDenied => reason::ADDRESS_DENIED,
         Reason::ProtocolError => reason::PROTOCOL_ERROR,
-        Reason::Ended => reason::CLOSED_BY_SOURCE,
+        Reason::Ended | Reason::Closed => reason::CLOSED_BY_SOURCE,
     }
 }
 
@@ -372,6 +372,10 @@ fn failure(camera: &Camera, reason: Reason, from: &str, detail: &str) -> (String
         ),
         Reason::ProtocolError => (format!("{from} breaks its protocol; trying again"), false),
         Reason::Ended => (format!("{from} ended the stream; trying again"), false),
+        Reason::Closed => (
+            format!("the stream of {from} was closed, or another took its path; trying again"),
+            false,
+        ),
     };
     let detail: String = detail.chars().filter(|c| !c.is_control()).take(300).collect();
     if detail.is_empty() {

@@ -7,6 +7,7 @@
 //! | `camera` | one Camera: whether its job runs, and what is said of it |
 //! | `pull` | streams that Routes have started |
 //! | `forwards` | the servers that one stream is pushed to |
+//! | `owners` | whose the streams are that nobody has placed |
 //! | `credentials` | the Secrets that sources and forwards need |
 //! | `task` | what that one task does about each piece of news |
 //! | `index` | what can be brought when somebody asks, for [`Demand`] |
@@ -19,6 +20,7 @@ mod camera;
 mod credentials;
 mod forwards;
 mod index;
+mod owners;
 mod pull;
 mod task;
 
@@ -31,6 +33,7 @@ use crate::ingest::{Job, Launch};
 use crate::record::States;
 use credentials::{Answer, SecretCache};
 use index::Index;
+use owners::Owners;
 use parking_lot::Mutex;
 use pull::Pulls;
 use std::collections::{HashMap, HashSet};
@@ -164,6 +167,7 @@ struct Context<'a> {
     reports: &'a Reports,
     shared: &'a Shared,
     recording: &'a States,
+    owners: &'a Owners,
     secrets: &'a mut SecretCache,
 }
 
@@ -197,6 +201,8 @@ async fn run(parts: Parts, settings: Settings, shared: Arc<Shared>, stop: Cancel
         news,
         entries: HashMap::new(),
         pulls: Pulls::default(),
+        owners: Owners::default(),
+        owned: HashMap::new(),
         ending: HashMap::new(),
         routes_said: HashMap::new(),
         recording_changed: false,

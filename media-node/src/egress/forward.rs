@@ -128,6 +128,8 @@ pub enum Reason {
     TooSlow,
     /// The server ended the session.
     ClosedByTarget,
+    /// Somebody here ended it, as a viewer's is ended.
+    Closed,
 }
 
 impl Reason {
@@ -142,6 +144,7 @@ impl Reason {
             Self::ProtocolError => "ProtocolError",
             Self::TooSlow => "TooSlow",
             Self::ClosedByTarget => "ClosedByTarget",
+            Self::Closed => "Closed",
         }
     }
 }
@@ -361,7 +364,11 @@ impl Attempt<'_> {
                 let message = format!("{} is too slow: it took nothing for too long", self.shown);
                 Over::Failed(Failure::new(Reason::TooSlow, message))
             }
-            Departure::Closed | Departure::Broken(_) => Over::Failed(self.closed()),
+            Departure::Closed => {
+                let message = format!("the session with {} was closed here; trying again", self.shown);
+                Over::Failed(Failure::new(Reason::Closed, message))
+            }
+            Departure::Broken(_) => Over::Failed(self.closed()),
         }
     }
 }

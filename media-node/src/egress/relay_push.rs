@@ -62,7 +62,7 @@ pub fn start(
                         };
                         info!(node = address, reason = %over, "a published stream goes to its owner no more");
                         match over {
-                            Over::Replaced => return close(&hub, &stream),
+                            Over::Replaced => return hub.end(&stream),
                             Over::Moved => continue,
                             Over::Gone(_) => {}
                         }
@@ -73,13 +73,6 @@ pub fn start(
         }
     };
     tokio::spawn(pushing.instrument(span));
-}
-
-/// Ends the stream, unless somebody else has its path by now.
-fn close(hub: &Hub, stream: &Arc<Stream>) {
-    if hub.stream(stream.path()).is_some_and(|s| Arc::ptr_eq(&s, stream)) {
-        hub.close(stream.path());
-    }
 }
 
 /// Completes when the path belongs to another node. While it belongs to none, the one that has it keeps it.

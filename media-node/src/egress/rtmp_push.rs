@@ -8,6 +8,7 @@ use crate::hub::{Form, Seat, TcpSink, Visitor};
 use crate::socket::{Socket, read, write};
 use bytes::BytesMut;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -48,9 +49,11 @@ pub(super) async fn push(attempt: &mut Attempt<'_>, url: &RtmpUrl) -> Over {
     let socket = opened.socket.clone();
     let seat = stream.watch(key, form, Box::new(TcpSink::new(socket.clone())), visitor);
     let _counted = Counted::new("rtmp-push").seated(&seat);
+    // One and the same until the end: what it has in hand while it catches up is lost with it.
+    let mut sending = pin!(seat.run());
     attempt.live();
     let over = tokio::select! {
-        departure = seat.run() => attempt.departed(&departure),
+        departure = &mut sending => attempt.departed(&departure),
         failure = opened.hear(attempt, &seat) => Over::Failed(failure),
         () = attempt.stop.cancelled() => Over::Stopped,
     };
@@ -62,7 +65,7 @@ pub(super) async fn push(attempt: &mut Attempt<'_>, url: &RtmpUrl) -> Over {
             seat.send(goodbye.freeze());
             let farewell = async {
                 tokio::select! {
-                    _ = seat.run() => {}
+                    _ = &mut sending => {}
                     _ = opened.hear(attempt, &seat) => {}
                 }
             };

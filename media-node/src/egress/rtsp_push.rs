@@ -10,6 +10,7 @@ use crate::hub::{Seat, TcpSink, Visitor};
 use crate::socket::{Socket, read, write};
 use bytes::BytesMut;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -48,6 +49,8 @@ pub(super) async fn push(attempt: &mut Attempt<'_>, url: &Url, credentials: Opti
     let socket = opened.socket.clone();
     let seat = watch(stream, layout, Box::new(TcpSink::new(socket.clone())), visitor);
     let _counted = Counted::new("rtsp-push").seated(&seat);
+    // One and the same until the end: what it has in hand while it catches up is lost with it.
+    let mut sending = pin!(seat.run());
     attempt.live();
     let more_tracks = async {
         while stream.tracks().iter().count() == tracks.iter().count() {
@@ -55,7 +58,7 @@ pub(super) async fn push(attempt: &mut Attempt<'_>, url: &Url, credentials: Opti
         }
     };
     let over = tokio::select! {
-        departure = seat.run() => attempt.departed(&departure),
+        departure = &mut sending => attempt.departed(&departure),
         failure = opened.hear(attempt, &seat) => Over::Failed(failure),
         () = more_tracks => Over::TracksChanged,
         () = attempt.stop.cancelled() => Over::Stopped,
@@ -69,7 +72,7 @@ pub(super) async fn push(attempt: &mut Attempt<'_>, url: &Url, credentials: Opti
             seat.send(goodbye.freeze());
             let farewell = async {
                 tokio::select! {
-                    _ = seat.run() => {}
+                    _ = &mut sending => {}
                     _ = opened.hear(attempt, &seat) => {}
                 }
             };
@@ -226,5 +229,123 @@ fn explain(shown: &str, error: &Error) -> Failure {
         }
         Error::NoAnswer(_) => Failure::new(Reason::Unreachable, format!("{shown}: {error}")),
         error => Failure::new(Reason::ProtocolError, format!("{shown}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::source_policy::SourcePolicy;
+    use crate::egress::forward::{Forward, Forwarder, LaunchForward, Reporter, State, Target};
+    use crate::hub::{Hub, Provenance, Segmentation};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+    use weir_proto::media::codec::h264;
+    use weir_proto::media::{AccessUnit, CodecParameters, StreamPath, Timestamp, Track};
+
+    /// Answers until RECORD, and then nothing more.
+    async fn answer(socket: &mut TcpStream) {
+        let (mut parser, mut input) = (Parser::new(), BytesMut::new());
+        loop {
+            while let Some(message) = parser.parse(&mut input).expect("RTSP") {
+                let Message::Request(request) = message else {
+                    continue;
+                };
+                let number = request.headers.get("CSeq").expect("a number");
+                let text = format!("RTSP/1.0 200 OK\r\nCSeq: {number}\r\nSession: s\r\n\r\n");
+                socket.write_all(text.as_bytes()).await.expect("it is open");
+                if request.method() == "RECORD" {
+                    return;
+                }
+            }
+            socket.read_buf(&mut input).await.expect("it is open");
+        }
+    }
+
+    /// A picture of a megabyte.
+    fn picture(number: i64) -> AccessUnit {
+        let mut nal = vec![0x41; 1 << 20];
+        nal[0] = 0x65;
+        let mut data = BytesMut::new();
+        data.extend_from_slice(&(nal.len() as u32).to_be_bytes());
+        data.extend_from_slice(&nal);
+        let at = Timestamp::new(3600 * number, 90_000);
+        AccessUnit {
+            track: 0,
+            pts: at,
+            dts: at,
+            keyframe: number == 0,
+            segment: None,
+            data: data.freeze(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_behind_hears_that_it_is_over() {
+        let hub = Hub::new();
+        let path = StreamPath::parse("door").expect("a path");
+        let video = h264::Parameters {
+            sps: bytes::Bytes::from_static(&[0x67, 66, 0, 30]),
+            pps: bytes::Bytes::from_static(&[0x68, 1]),
+            width: 640,
+            height: 360,
+            frame_rate: None,
+        };
+        let tracks = Tracks::new([Track {
+            codec: CodecParameters::H264(video),
+            clock_rate: 90_000,
+        }]);
+        let from = Provenance {
+            protocol: "test",
+            address: String::new(),
+            session: 1,
+        };
+        let own = Segmentation::Own(Duration::from_secs(2));
+        let mut publisher = hub.publish(&path, tracks, from, own);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (_policy, policy) = watch::channel(Arc::new(SourcePolicy::standalone()));
+        let forwarder = Forwarder {
+            hub: hub.clone(),
+            policy,
+            doors: Vec::new(),
+        };
+        let target = Target::Rtsp {
+            url: Url::parse(&format!("rtsp://127.0.0.1:{port}/in")).expect("a URL"),
+            credentials: None,
+        };
+        let (sender, mut state) = watch::channel(State::NoStream);
+        let stop = CancellationToken::new();
+        let reporter = Reporter {
+            state: sender,
+            stop: stop.clone(),
+        };
+        let forward = Forward { path, target };
+        let pushing = forwarder.launch(forward, reporter);
+        let (mut server, _) = listener.accept().await.expect("a connection");
+        answer(&mut server).await;
+        let live = state.wait_for(|state| *state == State::Live);
+        timeout(Duration::from_secs(5), live)
+            .await
+            .expect("in time")
+            .expect("live");
+        // More than any two sockets hold.
+        for number in 0..24 {
+            publisher.push(picture(number));
+            publisher.flush();
+        }
+        sleep(Duration::from_millis(200)).await;
+        stop.cancel();
+        let mut heard = Vec::new();
+        let end = timeout(Duration::from_secs(5), server.read_to_end(&mut heard)).await;
+        end.expect("it ends").expect("it is closed");
+        assert!(
+            heard.windows(9).any(|w| w == b"TEARDOWN "),
+            "{} bytes",
+            heard.len()
+        );
+        pushing.await.expect("it ends");
     }
 }

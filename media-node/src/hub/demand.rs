@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use weir_proto::media::StreamPath;
 
 /// Who can bring a stream that is not running: the supervisor on a node, the relay on a gateway.
@@ -84,9 +83,15 @@ impl Waiting {
 }
 
 impl Wait {
-    /// Completes at the next news; news between this call and the await count.
-    pub(super) fn changed(&self) -> Notified<'_> {
-        self.ask.changed.notified()
+    /// Completes at the next news; news between this call and the await count. At once after a refusal: no
+    /// other news will come this way.
+    pub(super) fn changed(&self) -> impl Future<Output = ()> + '_ {
+        let notified = self.ask.changed.notified();
+        async move {
+            if !self.refused() {
+                notified.await;
+            }
+        }
     }
 
     pub(super) fn refused(&self) -> bool {
@@ -104,5 +109,20 @@ impl Drop for Wait {
         {
             table.remove(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_before_the_wait_is_heard_too() {
+        let waiting = Waiting::default();
+        let path = StreamPath::parse("door").expect("a path");
+        let wait = waiting.join(&path).expect("room");
+        waiting.refuse(&path);
+        let heard = tokio::time::timeout(std::time::Duration::from_secs(5), wait.changed());
+        assert!(heard.await.is_ok(), "who waits on would wait for ever");
     }
 }

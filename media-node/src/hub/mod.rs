@@ -35,6 +35,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::broadcast;
 use weir_proto::media::{StreamPath, Tracks};
 
 /// All streams that run in this process.
@@ -43,6 +44,19 @@ pub struct Hub {
     streams: RwLock<HashMap<StreamPath, Arc<Stream>>>,
     waiting: Waiting,
     demand: OnceLock<Arc<dyn Demand>>,
+    closings: Closings,
+}
+
+/// Closings that who hears of them may be behind; who is further behind misses some.
+const MOST_CLOSINGS: usize = 64;
+
+/// Tells which paths are closed.
+struct Closings(broadcast::Sender<StreamPath>);
+
+impl Default for Closings {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(MOST_CLOSINGS))
+    }
 }
 
 impl Hub {
@@ -128,13 +142,27 @@ impl Hub {
         self.waiting.refuse(path);
     }
 
-    /// Ends a stream, and with it its viewers' connections. False if it doesn't run.
+    /// Ends a stream because somebody wants it gone, and with it its viewers' connections and what has been
+    /// made of it. False if it doesn't run.
     pub fn close(&self, path: &StreamPath) -> bool {
-        let Some(stream) = self.streams.write().remove(path) else {
-            return false;
-        };
+        let stream = self.streams.write().remove(path);
+        if let Some(stream) = &stream {
+            stream.end();
+        }
+        // Also of one that has just ended, of which there may be something left. Perhaps nobody listens.
+        let _ = self.closings.0.send(path.clone());
+        stream.is_some()
+    }
+
+    /// The paths that are closed from now on.
+    pub fn closings(&self) -> broadcast::Receiver<StreamPath> {
+        self.closings.0.subscribe()
+    }
+
+    /// Ends this stream, unless a newcomer has its path. It may come back by another way.
+    pub fn end(&self, stream: &Arc<Stream>) {
+        self.remove(stream);
         stream.end();
-        true
     }
 
     /// Takes a stream whose publisher has left out of the table, unless a newcomer has its place.

@@ -3,7 +3,7 @@
 use super::{Hub, Stream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use weir_proto::media::{AccessUnit, Timestamp, Tracks};
+use weir_proto::media::{AccessUnit, SegmentStart, Timestamp, Tracks};
 
 /// Who numbers the stream's segments.
 #[derive(Clone, Copy, Debug)]
@@ -28,34 +28,47 @@ pub struct Publisher {
     expects_keyframe: bool,
 }
 
+/// Numbers for the first eras of sessions, which begin anew after as many seconds. Players keep tables by them:
+/// hls.js comes to a standstill at one of ten digits. Across sessions nothing is compared but whether it is the
+/// same.
+const SESSIONS: u64 = 1 << 14;
+
 /// Gives segments their numbers.
 struct Numbering {
     target: Duration,
     next: u64,
+    era: u64,
+    /// Since the era's begin.
     opened: Option<Timestamp>,
 }
 
 impl Numbering {
     /// Numbers start at the seconds since 1970, and grow by one per segment of at least a second:
-    /// so they never go back, whatever restarts or moves, and players can go on.
+    /// so they never go back, whatever restarts or moves, and players can go on. Eras likewise, but modulo
+    /// [`SESSIONS`].
     fn new(target: Duration) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             target: target.max(Duration::from_secs(1)),
             next: now.as_secs(),
+            era: 1 + now.as_secs() % SESSIONS,
             opened: None,
         }
     }
 
-    fn number(&mut self, unit: &AccessUnit) -> Option<u64> {
+    fn number(&mut self, unit: &AccessUnit) -> Option<SegmentStart> {
         // 10 ms less: keyframes at every 2 s come a tick early or late.
         let enough = self.target.saturating_sub(Duration::from_millis(10));
         if !unit.keyframe || self.opened.is_some_and(|at| unit.dts.since(at) < enough) {
             return None;
         }
-        self.opened = Some(unit.dts);
+        let opens_era = self.opened.replace(unit.dts).is_none();
         self.next += 1;
-        Some(self.next - 1)
+        Some(SegmentStart {
+            number: self.next - 1,
+            era: self.era,
+            opens_era,
+        })
     }
 }
 
@@ -88,10 +101,15 @@ impl Publisher {
     /// New parameter sets, in force from the next access unit on. What is pending goes out first.
     pub fn set_tracks(&mut self, tracks: &Tracks) {
         self.flush();
+        if self.stream.tracks() == *tracks {
+            return;
+        }
         self.has_video |= tracks.video().is_some();
         // A segment holds one set of parameters.
-        if let Some(numbering) = &mut self.numbering {
-            numbering.opened = None;
+        if let Some(numbering) = &mut self.numbering
+            && numbering.opened.take().is_some()
+        {
+            numbering.era += 1;
         }
         self.stream.change_tracks(tracks);
     }

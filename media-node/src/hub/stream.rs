@@ -124,6 +124,13 @@ impl Stream {
         self.viewers() > 0 || !self.inner.lock().cursors.is_empty()
     }
 
+    /// The same without servers that the stream is pushed to, which nobody watches at.
+    pub fn viewers_but_servers(&self) -> usize {
+        let pushed = |view: &View| view.visitor.protocol.ends_with("-push");
+        let servers = self.views().iter().filter(|view| pushed(view)).count();
+        self.viewers().saturating_sub(servers)
+    }
+
     pub fn traffic(&self) -> Traffic {
         Traffic {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),

@@ -428,7 +428,7 @@ async fn segments_are_numbered_at_keyframes_past_the_target() {
         publisher.push(unit(second * 1000, true, "K"));
         publisher.flush();
         if let Event::Unit(unit) = subscriber.next().await {
-            opened.extend(unit.segment.map(|n| (second, n)));
+            opened.extend(unit.segment.map(|s| (second, s.number)));
         }
     }
     let first = opened[0].1;
@@ -510,4 +510,32 @@ async fn who_waits_for_an_arrival_asks_for_nothing() {
     assert_eq!(starter.1.load(Ordering::Relaxed), 0);
     drop(publisher);
     until("nobody is waited for", || hub.waiting.is_empty()).await;
+}
+
+#[tokio::test]
+async fn an_era_lasts_as_long_as_the_parameters() {
+    let hub = Hub::new();
+    let mut publisher = publish(&hub, "a");
+    let mut subscriber = publisher.stream().subscribe();
+    let mut opened = Vec::new();
+    for (ms, channels) in [(0, 1), (500, 1), (2000, 1), (2100, 2), (4100, 2)] {
+        publisher.set_tracks(&tracks(channels));
+        publisher.push(unit(ms, true, "K"));
+        publisher.flush();
+        while let Some(event) = subscriber.try_next() {
+            if let Event::Unit(unit) = event {
+                opened.extend(unit.segment.map(|s| (ms, s.number, s.era, s.opens_era)));
+            }
+        }
+    }
+    let (_, number, era, _) = opened[0];
+    assert_eq!(
+        opened,
+        [
+            (0, number, era, true),
+            (2000, number + 1, era, false),
+            (2100, number + 2, era + 1, true),
+            (4100, number + 3, era + 1, false),
+        ]
+    );
 }

@@ -94,7 +94,7 @@ impl Attempt for FileLoop<'_> {
         session.live(&tracks);
         match self.play(&media, &selected, &mut publisher, session).await {
             Ok(()) if !publisher.is_live() => Failure::new(
-                Reason::Ended,
+                Reason::Closed,
                 "another publisher took the path, or the stream was closed",
             ),
             Ok(()) => Failure::new(Reason::Ended, format!("{shown} has been played to its end")),

@@ -135,6 +135,8 @@ pub enum Reason {
     ProtocolError,
     /// The source ended the stream.
     Ended,
+    /// Somebody here closed the stream, or published another in its place.
+    Closed,
 }
 
 impl Reason {
@@ -148,6 +150,7 @@ impl Reason {
             Self::AddressDenied => "AddressDenied",
             Self::ProtocolError => "ProtocolError",
             Self::Ended => "Ended",
+            Self::Closed => "Closed",
         }
     }
 }

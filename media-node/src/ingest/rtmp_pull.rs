@@ -85,7 +85,7 @@ impl RtmpPull<'_> {
             }
             if !feed.flush() {
                 return Err(Failure::new(
-                    Reason::Ended,
+                    Reason::Closed,
                     "another publisher took the path, or the stream was closed",
                 ));
             }

@@ -45,6 +45,15 @@ struct Input {
     clock_rate: u32,
     parameters: Option<CodecParameters>,
     track: Option<u8>,
+    /// Of the newest packet.
+    ssrc: Option<u32>,
+}
+
+impl Input {
+    fn push(&mut self, packet: &Packet) -> Result<(), String> {
+        self.ssrc = Some(packet.header.ssrc);
+        self.depacketizer.push(packet).map_err(|e| e.to_string())
+    }
 }
 
 impl Publishing {
@@ -81,6 +90,7 @@ impl Publishing {
                     clock_rate: media.clock_rate,
                     parameters,
                     track: None,
+                    ssrc: None,
                 })
             });
             inputs.push(input);
@@ -115,7 +125,7 @@ impl Publication {
             return Ok(());
         };
         let pushed = Packet::parse(data).map_err(|e| e.to_string());
-        let pushed = pushed.and_then(|packet| input.depacketizer.push(&packet).map_err(|e| e.to_string()));
+        let pushed = pushed.and_then(|packet| input.push(&packet));
         self.pushed(index, pushed)
     }
 
@@ -127,7 +137,7 @@ impl Publication {
         let Some(Some(input)) = self.inputs.get_mut(usize::from(index)) else {
             return Ok(());
         };
-        let pushed = input.depacketizer.push(packet).map_err(|e| e.to_string());
+        let pushed = input.push(packet);
         self.pushed(index, pushed)
     }
 
@@ -150,7 +160,7 @@ impl Publication {
     }
 
     /// One RTCP packet of the description's medium `index`; sender reports tell how tracks lie to
-    /// each other.
+    /// each other. Those of a source that sends no media, or no more, say nothing of it.
     pub fn report(&mut self, index: u8, data: &[u8]) {
         let Some(Some(input)) = self.inputs.get(usize::from(index)) else {
             return;
@@ -158,6 +168,7 @@ impl Publication {
         let packets = rtcp::parse(data).unwrap_or_default();
         for packet in packets {
             if let rtcp::Packet::SenderReport(report, _) = packet
+                && input.ssrc == Some(report.ssrc)
                 && let Some(at) = input.depacketizer.extend(report.rtp_timestamp)
             {
                 self.timeline.report(index, report.ntp, at);
@@ -244,5 +255,68 @@ impl Publication {
         };
         publisher.flush();
         publisher.is_live()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::{Event, Hub};
+    use bytes::BytesMut;
+    use std::time::Duration;
+    use weir_proto::rtcp::{NtpTime, SenderReport};
+    use weir_proto::rtp::Header;
+    use weir_proto::sdp;
+
+    const SDP: &[u8] =
+        b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 8\r\na=control:streamid=0\r\n";
+    const SSRC: u32 = 7;
+
+    fn sound(number: u16) -> Bytes {
+        let header = Header {
+            marker: false,
+            payload_type: 8,
+            sequence_number: number,
+            timestamp: u32::from(number) * 160,
+            ssrc: SSRC,
+        };
+        let mut out = BytesMut::new();
+        header.write(&mut out);
+        out.extend_from_slice(&[0xd5; 160]);
+        out.freeze()
+    }
+
+    fn report(ssrc: u32) -> BytesMut {
+        let mut out = BytesMut::new();
+        let report = SenderReport {
+            ssrc,
+            ntp: NtpTime::from_unix(Duration::from_secs(1000)),
+            rtp_timestamp: 0,
+            packets: 0,
+            payload_bytes: 0,
+        };
+        report.write("x", &mut out);
+        out
+    }
+
+    #[test]
+    fn reports_of_other_sources_move_nothing() {
+        let publishing = Publishing {
+            hub: Hub::new(),
+            segment: Duration::from_secs(2),
+            published: None,
+        };
+        let description = sdp::parse(SDP).expect("a description");
+        let path = StreamPath::parse("door").expect("a path");
+        let mut publication = publishing.record(path.clone(), &description, |_| true, String::new());
+        publication.packet(0, sound(1)).expect("sound");
+        publication.flush();
+        let mut events = publishing.hub.stream(&path).expect("it runs").subscribe();
+        assert!(std::iter::from_fn(|| events.try_next()).any(|e| matches!(e, Event::Unit(_))));
+        let before = format!("{:?}", publication.timeline);
+        publication.report(0, &report(SSRC + 1));
+        assert_eq!(format!("{:?}", publication.timeline), before);
+        publication.report(0, &report(SSRC));
+        assert_ne!(format!("{:?}", publication.timeline), before);
     }
 }

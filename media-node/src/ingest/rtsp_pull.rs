@@ -168,7 +168,7 @@ impl RtspPull<'_> {
                 publisher.flush();
                 if !publisher.is_live() {
                     return Err(Failure::new(
-                        Reason::Ended,
+                        Reason::Closed,
                         "another publisher took the path, or the stream was closed",
                     ));
                 }

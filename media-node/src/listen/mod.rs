@@ -30,14 +30,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tls::Entrance;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 use weir_proto::http::Protocol;
 
-/// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1).
-const SNIFF_PATIENCE: Duration = Duration::from_secs(15);
+/// A peer that hasn't said within this time what it speaks is let go (ipchub contract, 1.1). A handshake counts
+/// in, and where RTMP is spoken the first question.
+const ENTRY_PATIENCE: Duration = Duration::from_secs(15);
 /// A connection without traffic is asked after this long whether its peer is still there,
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// and again after this, three times in all.
@@ -111,14 +112,18 @@ pub async fn serve_rtmp(
         let door = door.clone();
         async move {
             let Admitted {
-                socket, peer, place, ..
+                socket,
+                peer,
+                place,
+                deadline,
+                ..
             } = admitted;
             let _place = place;
             if admitted.is_bare {
                 info!(%peer, "closed: TLS is required, and the peer speaks RTMP without it; use rtmps://");
                 return;
             }
-            door.serve(socket, peer).await;
+            door.serve(socket, peer, deadline).await;
         }
     };
     accept(listener, entrance, serve, false, limits, tasks, stop).await;
@@ -129,6 +134,8 @@ struct Admitted {
     socket: Socket,
     peer: SocketAddr,
     place: Place,
+    /// By which it must say what it wants.
+    deadline: Instant,
     /// It has a place that is kept back.
     is_spare: bool,
     /// It is plain where TLS is required.
@@ -175,8 +182,9 @@ async fn accept<F>(
         };
         let (serve, entrance) = (serve.clone(), entrance.clone());
         let (pumps, ending) = (tasks.clone(), stop.clone());
+        let deadline = Instant::now() + ENTRY_PATIENCE;
         let served = async move {
-            let Some(entered) = entrance.enter(socket, peer, &place).await else {
+            let Some(entered) = entrance.enter(socket, peer, &place, deadline).await else {
                 return;
             };
             if let Some(pump) = entered.pump {
@@ -187,6 +195,7 @@ async fn accept<F>(
                 socket: entered.socket,
                 peer,
                 place,
+                deadline,
                 is_spare,
                 is_bare: entered.is_bare,
             };
@@ -226,10 +235,14 @@ fn set_options(socket: &TcpStream) -> io::Result<()> {
 
 async fn handle(admitted: Admitted, offer: Offer, stop: CancellationToken) {
     let Admitted {
-        socket, peer, place, ..
+        socket,
+        peer,
+        place,
+        deadline,
+        ..
     } = admitted;
     let mut first = BytesMut::new();
-    let protocol = match timeout(SNIFF_PATIENCE, sniff(&socket, &mut first)).await {
+    let protocol = match timeout_at(deadline, sniff(&socket, &mut first)).await {
         Ok(Ok(protocol)) => protocol,
         Ok(Err(error)) => {
             debug!(%peer, %error, "the connection ended before it said what it speaks");

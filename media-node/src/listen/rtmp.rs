@@ -6,26 +6,25 @@
 mod publisher;
 mod viewer;
 
-use super::rtsp::error_chain;
 use crate::auth::{Caller, Denied};
 use crate::egress::Viewing;
 use crate::hub::Departure;
 use crate::ingest::{FlvError, Publishing};
 use crate::socket::Socket;
-use crate::telemetry::sessions;
+use crate::telemetry::{error_chain, sessions};
 use bytes::BytesMut;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, debug, info, info_span};
 use weir_proto::rtmp;
 use weir_proto::rtmp::handshake::RANDOM_BYTES;
 use weir_proto::rtmp::server::{Event, Refusal, Request, Session};
 
-/// From the connection's begin, or the end of what it did before, to its asking for a stream.
+/// From the end of what a connection did before to its asking for a stream.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(15);
 /// Silence that ends a publisher; as over RTSP (ipchub contract, section 6).
 const SILENCE: Duration = Duration::from_secs(45);
@@ -50,7 +49,7 @@ pub struct RtmpDoor {
 enum End {
     #[error("the peer left")]
     PeerLeft,
-    #[error("no stream was asked for within {} s", REQUEST_PATIENCE.as_secs())]
+    #[error("no stream was asked for in time")]
     NoRequest,
     #[error("nothing came for {} s", SILENCE.as_secs())]
     Silence,
@@ -92,8 +91,8 @@ enum Wish {
 }
 
 impl RtmpDoor {
-    /// Serves one connection to its end.
-    pub async fn serve(self, socket: Socket, peer: SocketAddr) {
+    /// Serves one connection to its end. By `deadline` it must have asked for a stream.
+    pub async fn serve(self, socket: Socket, peer: SocketAddr, deadline: Instant) {
         let _open = sessions::RTMP.open();
         let span = info_span!("rtmp", %peer, stream = tracing::field::Empty);
         let mut random = [0; RANDOM_BYTES];
@@ -106,7 +105,7 @@ impl RtmpDoor {
             session: Session::new(&random),
             out: BytesMut::new(),
         };
-        let end = connection.run().instrument(span.clone()).await;
+        let end = connection.run(deadline).instrument(span.clone()).await;
         let _entered = span.entered();
         match end {
             End::NotRtmp(_)
@@ -122,21 +121,22 @@ impl RtmpDoor {
 }
 
 impl Connection {
-    async fn run(mut self) -> End {
-        match self.converse().await {
+    async fn run(mut self, deadline: Instant) -> End {
+        match self.converse(deadline).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
     /// Who has published may go on with something else.
-    async fn converse(&mut self) -> Result<Infallible, End> {
+    async fn converse(&mut self, mut deadline: Instant) -> Result<Infallible, End> {
         loop {
-            let wish = timeout(REQUEST_PATIENCE, self.wish()).await;
+            let wish = timeout_at(deadline, self.wish()).await;
             match wish.map_err(|_| End::NoRequest)?? {
                 Wish::Publish(request) => self.publish(request).await?,
                 Wish::Play(request) => match self.play(request).await? {},
             }
+            deadline = Instant::now() + REQUEST_PATIENCE;
         }
     }
 

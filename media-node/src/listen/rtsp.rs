@@ -17,6 +17,7 @@ use crate::ingest::rtsp_publish::Publication;
 use crate::ingest::rtsp_udp::UdpInputs;
 use crate::socket::Socket;
 use crate::socket::write;
+pub(super) use crate::telemetry::error_chain;
 use crate::telemetry::sessions;
 use crate::udp::UdpPorts;
 use bytes::BytesMut;
@@ -196,18 +197,6 @@ impl RtspDoor {
 /// For the `Session` header.
 pub(super) fn session_id() -> String {
     hex::encode(rand::random::<[u8; 8]>())
-}
-
-/// An error with its causes, each a level.
-pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl Connection {

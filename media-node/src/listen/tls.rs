@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -28,9 +28,7 @@ use tracing::{debug, info, warn};
 /// The first byte of a handshake's record (RFC 8446 section 5.1). No text that we speak begins with it,
 /// and no RTMP.
 pub(super) const HANDSHAKE: u8 = 22;
-/// A peer may take this long to show its first byte,
-const FIRST_BYTE_PATIENCE: Duration = Duration::from_secs(15);
-/// and this long for the handshake.
+/// A peer may take this long for the handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The files of a certificate and its key, both PEM.
@@ -77,7 +75,7 @@ impl Tls {
     /// # Errors
     /// When they hold no certificate that could be served.
     pub async fn start(files: Files, required: bool, stop: CancellationToken) -> Result<Self, Error> {
-        let (pair, contents) = Pair::read(&files).await.map_err(|rejected| rejected.error)?;
+        let (pair, contents) = Pair::read(&files).await?;
         let current = Arc::new(Current::new(pair));
         let config = |protocols: &[&str]| {
             let mut config = ServerConfig::builder_with_provider(certificate::provider())
@@ -125,9 +123,16 @@ impl Tls {
 }
 
 impl Entrance {
-    /// Lets a connection in, with its handshake where it begins with one. None if it doesn't come so far.
-    pub(super) async fn enter(&self, socket: TcpStream, peer: SocketAddr, place: &Place) -> Option<Entered> {
-        match timeout(FIRST_BYTE_PATIENCE, begins_with_handshake(&socket)).await {
+    /// Lets a connection in, with its handshake where it begins with one. None if it doesn't come so far, by
+    /// `deadline` at the latest.
+    pub(super) async fn enter(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        place: &Place,
+        deadline: Instant,
+    ) -> Option<Entered> {
+        match timeout_at(deadline, begins_with_handshake(&socket)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
                 return Some(Entered {
@@ -153,7 +158,8 @@ impl Entrance {
             );
             return None;
         };
-        match timeout(HANDSHAKE_PATIENCE, acceptor.accept(socket)).await {
+        let deadline = deadline.min(Instant::now() + HANDSHAKE_PATIENCE);
+        match timeout_at(deadline, acceptor.accept(socket)).await {
             Ok(Ok(stream)) => {
                 let (outside, inside) = match UnixStream::pair() {
                     Ok(pair) => pair,

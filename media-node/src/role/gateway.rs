@@ -180,7 +180,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         http: crate::api::router(api).merge(http::router(streams)).merge(pool),
         tls,
     };
-    let listening = Serving::start(ports, offered, &pod.ports.limits());
+    let limits = pod.ports.limits(offered.tls.is_offered());
+    let listening = Serving::start(ports, offered, &limits);
     announce(&ready)?;
     tokio::spawn(async move {
         if world.ready().await {

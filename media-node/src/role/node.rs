@@ -75,7 +75,8 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
         // Nodes serve gateways alone.
         tls: Tls::default(),
     };
-    let listening = Serving::start(ports, offered, &args.ports.limits());
+    let limits = args.ports.limits(false);
+    let listening = Serving::start(ports, offered, &limits);
     announce(&ready)?;
 
     let segment = args.media.segment();

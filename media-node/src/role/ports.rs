@@ -1,5 +1,6 @@
 //! The ports of a process.
 
+use super::limits;
 use crate::args;
 use crate::listen::Limits;
 use anyhow::Context;
@@ -61,9 +62,10 @@ impl Ports {
 }
 
 impl args::Ports {
-    /// Connections that may be open at once.
-    pub(super) fn limits(&self) -> Limits {
-        Limits::new(self.most_connections, self.most_connections_per_peer)
+    /// Connections that may be open at once, which some may be with TLS.
+    pub(super) fn limits(&self, tls: bool) -> Limits {
+        let most = limits::connections(self.most_connections, tls);
+        Limits::new(most, self.most_connections_per_peer)
     }
 }
 

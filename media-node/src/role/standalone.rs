@@ -203,7 +203,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         http: crate::api::router(api).merge(http::router(streams)),
         tls,
     };
-    let listening = Serving::start(ports, offered, &args.ports.limits());
+    let limits = args.ports.limits(offered.tls.is_offered());
+    let listening = Serving::start(ports, offered, &limits);
     serving.pass();
     let link = if args.anonymous_view {
         None

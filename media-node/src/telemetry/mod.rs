@@ -1,6 +1,9 @@
 //! Logs to standard error, the recorder behind `/metrics`, and the count of sessions.
 
+mod error_chain;
 pub mod sessions;
+
+pub use error_chain::error_chain;
 
 use crate::args::LogFormat;
 use metrics::{describe_counter, describe_gauge, describe_histogram};

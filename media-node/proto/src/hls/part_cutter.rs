@@ -3,7 +3,7 @@
 use super::Init;
 use super::fragmenter::{Fragmenter, main_track};
 use super::pace::Pace;
-use crate::media::{AccessUnit, Codec, Timestamp, TrackKind, Tracks};
+use crate::media::{AccessUnit, Codec, SegmentStart, Timestamp, TrackKind, Tracks};
 use bytes::Bytes;
 use std::time::Duration;
 use tracing::debug;
@@ -32,7 +32,10 @@ pub enum Cut {
         number: u64,
         /// Presentation time of its first keyframe.
         start: Timestamp,
-        /// Whether something is missing before it, times break off, or parameters change.
+        /// Of its era, where that is known: the number of discontinuities up to here.
+        era: u64,
+        /// Whether times break off, or parameters change. That something is missing before it is told by
+        /// its number.
         discontinuity: bool,
         init: Init,
     },
@@ -60,6 +63,9 @@ pub struct PartCutter {
     current: Option<Current>,
     /// The number and last decoding time of the segment before.
     last: Option<(u64, Timestamp)>,
+    /// The number of a segment that began with what is not carried: it begins here with what is.
+    begun: Option<SegmentStart>,
+    /// The parameters have changed.
     broken: bool,
 }
 
@@ -88,6 +94,7 @@ impl PartCutter {
             fragmenter: Fragmenter::new(&kept),
             current: None,
             last: None,
+            begun: None,
             broken: false,
         }
     }
@@ -111,13 +118,17 @@ impl PartCutter {
     /// Takes an access unit; returns what it completes and begins, most often nothing.
     pub fn push(&mut self, au: &AccessUnit) -> Vec<Cut> {
         let mut cuts = Vec::new();
+        self.begun = au.segment.or(self.begun);
         let Some(Some(track)) = self.carried.get(usize::from(au.track)).copied() else {
             return cuts;
         };
-        let au = AccessUnit { track, ..au.clone() };
-        if let Some(number) = au.segment {
+        let mut au = AccessUnit { track, ..au.clone() };
+        if au.keyframe && au.track == self.main_track {
+            au.segment = self.begun.take();
+        }
+        if let Some(segment) = au.segment {
             self.close(Some(au.dts), &mut cuts);
-            self.open(number, &au, &mut cuts);
+            self.open(segment, &au, &mut cuts);
         } else if au.track == self.main_track {
             self.step(&au, &mut cuts);
         }
@@ -140,19 +151,27 @@ impl PartCutter {
     /// unless it comes again from its start.
     pub fn lose(&mut self) {
         self.current = None;
+        self.begun = None;
         self.fragmenter.clear();
-        self.broken = true;
     }
 
-    fn open(&mut self, number: u64, au: &AccessUnit, cuts: &mut Vec<Cut>) {
-        let follows = self.last.is_none_or(|(last, dts)| {
-            last.checked_add(1) == Some(number) && au.dts.as_micros() >= dts.as_micros()
-        });
+    fn open(&mut self, segment: SegmentStart, au: &AccessUnit, cuts: &mut Vec<Cut>) {
+        let SegmentStart {
+            number,
+            era,
+            opens_era,
+        } = segment;
+        let goes_back = self
+            .last
+            .is_some_and(|(_, dts)| au.dts.as_micros() < dts.as_micros());
         let broken = std::mem::take(&mut self.broken);
+        // Of an owner that knows eras, all edges tell the same.
+        let discontinuity = if era > 0 { opens_era } else { broken };
         cuts.push(Cut::Opened {
             number,
             start: au.pts,
-            discontinuity: !follows || broken,
+            era,
+            discontinuity: discontinuity || goes_back,
             init: self.fragmenter.init().clone(),
         });
         self.current = Some(Current {

@@ -5,6 +5,7 @@ use crate::media::Timestamp;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tracing::debug;
 
 /// Parts are listed this many target durations back (RFC 8216bis section 6.2.2).
 const PARTS_LISTED_TARGETS: u32 = 3;
@@ -12,29 +13,40 @@ const PARTS_LISTED_TARGETS: u32 = 3;
 const MOST_AHEAD: u64 = 2;
 /// Parts ahead of the newest that may be fetched: another gateway may be as much earlier.
 const PARTS_AHEAD: u32 = 1;
-/// What the part target is rounded up to, so that times which jitter don't change it each time.
-const STEP_MS: u64 = 10;
+/// From one part target that may be told down to the next, in thousandths: all parts are to be at least 85 % of
+/// it (section 4.4.4.9).
+const RUNG: u64 = 860;
+/// How much longer than it is meant to be a part may be, in thousandths, without another target.
+const SLACK: u64 = 1050;
+/// A segment ends with the first keyframe after what it is meant to last: with keyframes no further apart than
+/// that, it lasts less than so many times as long.
+const SEGMENTS_IN_TARGET: u32 = 2;
+/// Whole segments in a playlist last as long as so many target durations together (section 6.2.2),
+const LISTED_TARGETS: u32 = 3;
+/// but there are no more than so many times as many of them as are listed at least.
+const MOST_LISTED: usize = 3;
 
 /// Holds the segments that a playlist lists, and a few older ones for players that fetch late. Its
 /// memory is bounded by their count and the largest size of a segment.
+///
+/// What a playlist tells depends on what is in the window and on how this was made, and on nothing that was
+/// before: two gateways that began at other times tell the same of the same segments.
 #[derive(Debug)]
 pub struct PartedWindow {
     listed: usize,
-    retained: usize,
+    older: usize,
     /// Oldest first, numbers growing. All but the last are whole.
     segments: VecDeque<Stored>,
-    /// Discontinuities among the segments that are gone.
-    discontinuities_gone: u64,
     target_seconds: u64,
+    wanted_segment: Duration,
     wanted_part: Duration,
-    /// The longest part, rounded up; none before a part is certain not to be its segment's last.
-    part_target: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Stored {
     number: u64,
     start: Timestamp,
+    era: u64,
     discontinuity: bool,
     init: Init,
     program_date_time_ms: Option<i64>,
@@ -62,18 +74,16 @@ pub enum Readiness {
 }
 
 impl PartedWindow {
-    /// Lists up to `listed` whole segments, at least 1, and keeps `older` more. `segment` and `part` are
-    /// how long they are meant to be.
+    /// Lists `listed` whole segments, at least 1, and more of short ones; keeps `older` more. `segment` and
+    /// `part` are how long they are meant to be.
     pub fn new(listed: usize, older: usize, segment: Duration, part: Duration) -> Self {
-        let listed = listed.max(1);
         Self {
-            listed,
-            retained: listed + older,
+            listed: listed.max(1),
+            older,
             segments: VecDeque::new(),
-            discontinuities_gone: 0,
-            target_seconds: rounded_seconds(segment).max(1),
+            target_seconds: rounded_seconds(SEGMENTS_IN_TARGET * segment).max(1),
+            wanted_segment: segment,
             wanted_part: part,
-            part_target: None,
         }
     }
 
@@ -87,6 +97,7 @@ impl PartedWindow {
             Cut::Opened {
                 number,
                 start,
+                era,
                 discontinuity,
                 init,
             } => {
@@ -96,30 +107,25 @@ impl PartedWindow {
                 if self.segments.back().is_some_and(|last| last.number > number) {
                     self.keep(0);
                 }
-                if let Some(cut_off) = self.segments.pop_back_if(|last| last.whole.is_none()) {
-                    self.discontinuities_gone += u64::from(cut_off.discontinuity);
-                }
+                self.segments.pop_back_if(|last| last.whole.is_none());
                 self.segments.push_back(Stored {
                     number,
                     start,
+                    era,
                     discontinuity,
                     init,
                     program_date_time_ms: None,
                     parts: Vec::new(),
                     whole: None,
                 });
-                self.keep(self.retained + 1);
+                self.keep(self.listed_whole() + self.older + 1);
             }
             Cut::Part { number, index, part } => {
                 let segment = self.segments.back_mut().filter(|s| s.number == number);
                 let Some(segment) = segment.filter(|s| s.is_next(index)) else {
                     return;
                 };
-                let before = segment.parts.last().cloned();
                 segment.parts.push(part);
-                if let Some(before) = before {
-                    self.note_part(&before);
-                }
             }
             Cut::Closed { number } => {
                 let segment = self.segments.back_mut().filter(|s| s.number == number);
@@ -127,10 +133,18 @@ impl PartedWindow {
                     return;
                 };
                 segment.close();
+                // The target must not change (section 6.2.1), and no segment be longer. Only a camera whose
+                // keyframes are so far apart makes a player bear the first.
                 let seconds = rounded_seconds(segment.duration());
-                let longest = segment.longest_but_the_last();
-                self.target_seconds = self.target_seconds.max(seconds);
-                self.note_longest(longest);
+                if seconds > self.target_seconds {
+                    debug!(
+                        number,
+                        seconds,
+                        told = self.target_seconds,
+                        "a segment is longer than was told"
+                    );
+                    self.target_seconds = seconds;
+                }
             }
         }
     }
@@ -143,28 +157,9 @@ impl PartedWindow {
         }
     }
 
-    /// Between "at most this long" and "at least 85 % of it" (RFC 8216bis section 4.4.4.9) there must be
-    /// room for all parts but the last of each segment.
-    fn note_part(&mut self, part: &Part) {
-        let is_longer = self.part_target.is_none_or(|target| part.duration > target);
-        if part.regular && is_longer {
-            self.part_target = Some(rounded_up(part.duration));
-        }
-    }
-
-    /// Cameras change their frame rate at nightfall.
-    fn note_longest(&mut self, longest: Option<Duration>) {
-        if let (Some(longest), Some(target)) = (longest, self.part_target)
-            && longest < target.mul_f64(0.85)
-        {
-            self.part_target = Some(rounded_up(longest));
-        }
-    }
-
     fn keep(&mut self, count: usize) {
         let gone = self.segments.len().saturating_sub(count);
-        let gone = self.segments.drain(..gone).filter(|s| s.discontinuity);
-        self.discontinuities_gone += gone.count() as u64;
+        self.segments.drain(..gone);
     }
 
     pub fn target(&self) -> Duration {
@@ -270,11 +265,13 @@ impl PartedWindow {
             entries.push(gap);
         }
         entries.reverse();
-        let before = self.segments.range(..shown.start).filter(|s| s.discontinuity);
+        // That of a segment counts its own discontinuity too (section 4.4.3.3).
+        let first = self.segments.range(shown).next();
+        let discontinuity_sequence = first.map_or(0, |s| s.era.saturating_sub(u64::from(s.discontinuity)));
         (!entries.is_empty()).then(|| PartedPlaylist {
             target_seconds: self.target_seconds,
             part_target: self.part_target(),
-            discontinuity_sequence: self.discontinuities_gone + before.count() as u64,
+            discontinuity_sequence,
             segments: entries,
             hint,
         })
@@ -286,7 +283,7 @@ impl PartedWindow {
         let number = open.number.checked_sub(1)?;
         open.duration.is_none().then(|| PartedEntry {
             number,
-            duration: Some(self.target()),
+            duration: Some(self.wanted_segment),
             gap: true,
             discontinuity: false,
             init: open.init,
@@ -295,40 +292,59 @@ impl PartedWindow {
         })
     }
 
-    /// Which segments are listed: the newest, as far back as their numbers have no gap.
+    /// Which segments are listed: the newest, as far back as neither their numbers nor those of their
+    /// discontinuities have a gap.
     fn shown(&self) -> std::ops::Range<usize> {
-        let newest = self.segments.back().map_or(0, |s| s.number);
-        let without_gap = |(age, segment): &(u64, &Stored)| segment.number + age == newest;
-        let newest_first = || (0..).zip(self.segments.iter().rev());
         let open = self.segments.back().is_some_and(|s| s.whole.is_none());
-        let most = self.listed + usize::from(open);
-        let first = self.segments.len() - newest_first().take(most).take_while(without_gap).count();
+        let most = self.listed_whole() + usize::from(open);
+        let newest_first = self.segments.iter().rev();
+        let pairs = newest_first.clone().zip(newest_first.skip(1));
+        let going_on = pairs.take_while(|(later, before)| later.follows(before));
+        let count = self.segments.len().min(1 + going_on.count()).min(most);
+        let first = self.segments.len() - count;
         let empty = self.segments.back().is_some_and(|s| s.parts.is_empty());
         first..self.segments.len() - usize::from(empty)
     }
 
     /// No less than any part that lies within: a playlist may list them all (section 4.4.3.7). One with a
-    /// pause of the stream in it is the exception, as no target would hold it.
+    /// pause of the stream in it is the exception, as no target would hold it. It is one of a ladder, each
+    /// rung of which holds all parts down to the next: so times that jitter don't change it, and neither does
+    /// it matter which of them are in the window.
     fn part_target(&self) -> Duration {
-        let target = self.part_target.unwrap_or_else(|| rounded_up(self.wanted_part));
         let parts = self.segments.iter().flat_map(|segment| &segment.parts);
         let longest = parts.filter(|part| part.regular).map(|part| part.duration).max();
-        longest.map_or(target, |longest| target.max(rounded_up(longest)))
+        rung(self.wanted_part, longest.unwrap_or(self.wanted_part))
+    }
+
+    /// How many whole segments a playlist lists, if there are as many.
+    fn listed_whole(&self) -> usize {
+        let mut left = LISTED_TARGETS * self.target();
+        let whole = self.segments.iter().rev().filter(|s| s.whole.is_some());
+        let count = whole
+            .take_while(|segment| {
+                let is_needed = !left.is_zero();
+                left = left.saturating_sub(segment.duration());
+                is_needed
+            })
+            .count();
+        count.clamp(self.listed, MOST_LISTED * self.listed)
     }
 }
 
 impl Stored {
+    /// Whether a playlist may list it right behind `before`.
+    fn follows(&self, before: &Self) -> bool {
+        let era = before.era + u64::from(self.discontinuity);
+        // Within an era, times that went back are a discontinuity that was not counted.
+        before.number.checked_add(1) == Some(self.number) && (self.era == era || self.era == before.era)
+    }
+
     fn is_next(&self, index: u32) -> bool {
         self.whole.is_none() && index as usize == self.parts.len()
     }
 
     fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()
-    }
-
-    fn longest_but_the_last(&self) -> Option<Duration> {
-        let (_, parts) = self.parts.split_last()?;
-        parts.iter().filter(|p| p.regular).map(|p| p.duration).max()
     }
 
     /// The parts lie in the segment from now on, so that they take no memory of their own.
@@ -373,9 +389,18 @@ fn rounded_seconds(duration: Duration) -> u64 {
     (duration + Duration::from_millis(500)).as_secs()
 }
 
-fn rounded_up(duration: Duration) -> Duration {
-    let steps = duration.as_micros().div_ceil(u128::from(STEP_MS) * 1000);
-    Duration::from_millis(steps as u64 * STEP_MS)
+/// The lowest rung that holds `longest`, of a ladder with one a little above `wanted`.
+fn rung(wanted: Duration, longest: Duration) -> Duration {
+    let micros = |duration: Duration| duration.as_micros().clamp(1000, 60_000_000) as u64;
+    let longest = micros(longest);
+    let mut rung = micros(wanted) * SLACK / 1000;
+    while rung < longest {
+        rung = rung * 1000 / RUNG;
+    }
+    while rung * RUNG / 1000 >= longest {
+        rung = rung * RUNG / 1000;
+    }
+    Duration::from_millis(rung.div_ceil(1000))
 }
 
 #[cfg(test)]

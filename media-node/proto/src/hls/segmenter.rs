@@ -94,7 +94,7 @@ impl Segmenter {
             Some(_) => self.end(Some(au.pts)),
             None => None,
         };
-        if let Some(number) = au.segment {
+        if let Some(number) = au.segment.map(|segment| segment.number) {
             let follows = self.last.is_none_or(|(last, dts)| {
                 last.checked_add(1) == Some(number) && au.dts.as_micros() >= dts.as_micros()
             });

@@ -9,7 +9,7 @@ pub mod path;
 pub mod time;
 pub mod track;
 
-pub use access_unit::AccessUnit;
+pub use access_unit::{AccessUnit, SegmentStart};
 pub use codec::{Codec, CodecParameters};
 pub use path::StreamPath;
 pub use time::Timestamp;

@@ -34,6 +34,9 @@ pub struct Muxer {
     pat: Vec<u8>,
     pmt_pid: Pid,
     pmt: Vec<u8>,
+    /// Of video and audio, also while the stream has none: counters go on when it is back.
+    video_pid: Pid,
+    audio_pid: Pid,
     video: Option<Video>,
     audio: Option<Audio>,
 }
@@ -41,7 +44,6 @@ pub struct Muxer {
 #[derive(Debug)]
 struct Video {
     track: u8,
-    pid: Pid,
     access_unit_delimiter: &'static [u8],
     /// Those that go before every keyframe, each behind a start code.
     parameter_sets: Bytes,
@@ -50,7 +52,6 @@ struct Video {
 #[derive(Debug)]
 struct Audio {
     track: u8,
-    pid: Pid,
     adts: adts::Writer,
     /// Whether the clock reference goes here, for want of video.
     carries_pcr: bool,
@@ -70,12 +71,13 @@ impl Muxer {
         let audio = numbered()
             .filter(|(_, found)| found.kind() == TrackKind::Audio)
             .find_map(|(track, found)| Audio::new(track, &found.codec, video.is_none()));
+        let (video_pid, audio_pid) = (Pid::new(VIDEO_PID), Pid::new(AUDIO_PID));
         let mut streams = Vec::new();
-        if let Some((video, codec)) = &video {
-            streams.push((*codec, video.pid));
+        if let Some((_, codec)) = &video {
+            streams.push((*codec, video_pid));
         }
-        if let Some(audio) = &audio {
-            streams.push((Codec::Aac, audio.pid));
+        if audio.is_some() {
+            streams.push((Codec::Aac, audio_pid));
         }
         let pcr = streams.first().map_or(Pid::new(0x1fff), |(_, pid)| *pid);
         let pmt_pid = Pid::new(PMT_PID);
@@ -85,6 +87,8 @@ impl Muxer {
             pat: psi::pat(pmt_pid),
             pmt_pid,
             pmt: psi::pmt(version, pcr, &streams),
+            video_pid,
+            audio_pid,
             video: video.map(|(video, _)| video),
             audio,
         }
@@ -98,16 +102,13 @@ impl Muxer {
     /// Goes on with new parameters. Counters go on too; the PMT is a new version. What waits is to be
     /// written before, by [`Self::end_segment`].
     pub fn set_tracks(&mut self, tracks: &Tracks) {
-        let mut next = Self::with_version(tracks, (self.version + 1) & 31);
-        next.pat_pid = self.pat_pid;
-        next.pmt_pid = self.pmt_pid;
-        if let (Some(next), Some(video)) = (&mut next.video, &self.video) {
-            next.pid = video.pid;
-        }
-        if let (Some(next), Some(audio)) = (&mut next.audio, &self.audio) {
-            next.pid = audio.pid;
-        }
-        *self = next;
+        *self = Self {
+            pat_pid: self.pat_pid,
+            pmt_pid: self.pmt_pid,
+            video_pid: self.video_pid,
+            audio_pid: self.audio_pid,
+            ..Self::with_version(tracks, (self.version + 1) & 31)
+        };
     }
 
     /// The track whose packets carry the clock reference: video, or else audio.
@@ -124,8 +125,8 @@ impl Muxer {
     /// from the one before.
     pub(super) fn clock(&self, dts_90k: i64, jumps: bool, out: &mut BytesMut) {
         let pid = match (&self.video, &self.audio) {
-            (Some(video), _) => video.pid,
-            (None, Some(audio)) => audio.pid,
+            (Some(_), _) => self.video_pid,
+            (None, Some(_)) => self.audio_pid,
             (None, None) => return,
         };
         write_clock(pid, wire_90k(dts_90k - DELAY_90K), jumps, out);
@@ -139,17 +140,17 @@ impl Muxer {
 
     /// Appends an access unit. Audio may wait for more of it; tracks without a place are left out.
     pub fn access_unit(&mut self, au: &AccessUnit, out: &mut BytesMut) {
-        if let Some(video) = self.video.as_mut().filter(|video| video.track == au.track) {
-            video.write(au, out);
+        if let Some(video) = self.video.as_ref().filter(|video| video.track == au.track) {
+            video.write(au, &mut self.video_pid, out);
         } else if let Some(audio) = self.audio.as_mut().filter(|audio| audio.track == au.track) {
-            audio.push(au, out);
+            audio.push(au, &mut self.audio_pid, out);
         }
     }
 
     /// Appends what waits; to be called before a segment ends.
     pub fn end_segment(&mut self, out: &mut BytesMut) {
         if let Some(audio) = &mut self.audio {
-            audio.flush(out);
+            audio.flush(&mut self.audio_pid, out);
         }
     }
 }
@@ -165,12 +166,10 @@ impl Video {
         for set in sets {
             nal::write_annexb(set, &mut parameter_sets);
         }
-        let pid = Pid::new(VIDEO_PID);
         let parameter_sets = parameter_sets.freeze();
         Some((
             Self {
                 track,
-                pid,
                 access_unit_delimiter,
                 parameter_sets,
             },
@@ -178,7 +177,7 @@ impl Video {
         ))
     }
 
-    fn write(&mut self, au: &AccessUnit, out: &mut BytesMut) {
+    fn write(&self, au: &AccessUnit, pid: &mut Pid, out: &mut BytesMut) {
         let parameter_sets: &[u8] = if au.keyframe { &self.parameter_sets } else { &[] };
         // A start code takes the place of each length: both are 4 bytes.
         let payload_bytes: usize = self.access_unit_delimiter.len()
@@ -198,7 +197,7 @@ impl Video {
             pcr_90k: Some(wire_90k(dts - DELAY_90K)),
         };
         let bytes = header.as_bytes().len() + payload_bytes;
-        let mut unit = UnitWriter::new(&mut self.pid, bytes, marks, out);
+        let mut unit = UnitWriter::new(pid, bytes, marks, out);
         unit.put(header.as_bytes());
         unit.put(self.access_unit_delimiter);
         unit.put(parameter_sets);
@@ -218,7 +217,6 @@ impl Audio {
         let (waiting, waiting_since_90k) = (BytesMut::new(), 0);
         Some(Self {
             track,
-            pid: Pid::new(AUDIO_PID),
             adts,
             carries_pcr,
             waiting,
@@ -226,7 +224,7 @@ impl Audio {
         })
     }
 
-    fn push(&mut self, au: &AccessUnit, out: &mut BytesMut) {
+    fn push(&mut self, au: &AccessUnit, pid: &mut Pid, out: &mut BytesMut) {
         let Some(header) = self.adts.header(au.data.len()) else {
             return;
         };
@@ -234,7 +232,7 @@ impl Audio {
         let waited = pts.saturating_sub(self.waiting_since_90k);
         // Out of step also where time jumps: frames in a PES packet are taken to follow each other.
         if !(0..AUDIO_PES_90K).contains(&waited) || self.waiting.len() + au.data.len() > AUDIO_PES_BYTES {
-            self.flush(out);
+            self.flush(pid, out);
         }
         if self.waiting.is_empty() {
             self.waiting_since_90k = pts;
@@ -243,7 +241,7 @@ impl Audio {
         self.waiting.extend_from_slice(&au.data);
     }
 
-    fn flush(&mut self, out: &mut BytesMut) {
+    fn flush(&mut self, pid: &mut Pid, out: &mut BytesMut) {
         if self.waiting.is_empty() {
             return;
         }
@@ -257,7 +255,7 @@ impl Audio {
             pcr_90k,
         };
         let bytes = header.as_bytes().len() + self.waiting.len();
-        let mut unit = UnitWriter::new(&mut self.pid, bytes, marks, out);
+        let mut unit = UnitWriter::new(pid, bytes, marks, out);
         unit.put(header.as_bytes());
         unit.put(&self.waiting);
         self.waiting.clear();

@@ -2,7 +2,7 @@
 
 use super::{EndReason, Hello, MAGIC, MAX_MESSAGE, MAX_TRACKS, Message, VERSION};
 use crate::media::codec::{aac, g711, h264, h265};
-use crate::media::{AccessUnit, CodecParameters, Timestamp, Track, Tracks};
+use crate::media::{AccessUnit, CodecParameters, SegmentStart, Timestamp, Track, Tracks};
 use bytes::{Buf, Bytes, BytesMut};
 
 /// What the sender wrote is not this protocol. Offsets count bytes since the body began.
@@ -30,6 +30,8 @@ pub struct Decoder {
     hello: bool,
     /// Of the tracks in force.
     tracks: u8,
+    /// Of the next segment, and whether it opens it.
+    era: (u64, bool),
 }
 
 impl Decoder {
@@ -71,6 +73,7 @@ impl Decoder {
                 Some(0) => return self.hello(reader).map(Some),
                 Some(1) => return self.tracks(reader).map(Some),
                 Some(2) => return self.unit(reader).map(Some),
+                Some(5) => self.era(reader)?,
                 Some(3) => return Ok(Some(Message::Keepalive)),
                 Some(4) => return end(reader).map(Some),
                 _ => {}
@@ -106,7 +109,13 @@ impl Decoder {
         Ok(Message::Tracks(Tracks::new(tracks)))
     }
 
-    fn unit(&self, mut reader: Reader) -> Result<Message, Error> {
+    fn era(&mut self, mut reader: Reader) -> Result<(), Error> {
+        let what = "era";
+        self.era = (reader.u64(what)?, reader.u8(what)? & 1 != 0);
+        Ok(())
+    }
+
+    fn unit(&mut self, mut reader: Reader) -> Result<Message, Error> {
         let what = "access unit";
         let offset = reader.offset;
         let track = reader.u8(what)?;
@@ -122,7 +131,13 @@ impl Decoder {
         let segment = if flags & 2 == 0 {
             None
         } else {
-            Some(reader.u64(what)?)
+            let number = reader.u64(what)?;
+            let (era, opens_era) = std::mem::take(&mut self.era);
+            Some(SegmentStart {
+                number,
+                era,
+                opens_era,
+            })
         };
         Ok(Message::Unit(AccessUnit {
             track,

@@ -8,6 +8,9 @@ use bytes::{BufMut, BytesMut};
 /// Bytes of a unit message in front of the data, at most: length, kind and fields.
 const UNIT_HEADER: usize = 4 + 1 + 2 + 4 + 8 + 8 + 8;
 
+/// Bytes of an era message.
+const ERA_BYTES: usize = 4 + 1 + 8 + 1;
+
 impl Message {
     /// Appends this message. An access unit that does not fit a message is left out.
     pub fn write(&self, out: &mut BytesMut) {
@@ -34,7 +37,13 @@ impl Message {
             tracing::debug!(bytes = unit.data.len(), "access unit too large for a relay");
             return;
         }
-        out.reserve(UNIT_HEADER + unit.data.len());
+        out.reserve(ERA_BYTES + UNIT_HEADER + unit.data.len());
+        if let Some(segment) = unit.segment.filter(|segment| segment.era > 0) {
+            message(out, 5, |out| {
+                out.put_u64(segment.era);
+                out.put_u8(u8::from(segment.opens_era));
+            });
+        }
         message(out, 2, |out| {
             let clock_rate = unit.pts.clock_rate();
             out.put_u8(unit.track);
@@ -43,7 +52,7 @@ impl Message {
             out.put_i64(unit.pts.ticks());
             out.put_i64(unit.dts.rescale(clock_rate));
             if let Some(segment) = unit.segment {
-                out.put_u64(segment);
+                out.put_u64(segment.number);
             }
             out.put_slice(&unit.data);
         });

@@ -1,6 +1,6 @@
 use super::*;
 use crate::media::codec::{aac, g711, h264, h265};
-use crate::media::{CodecParameters, Timestamp, Track};
+use crate::media::{CodecParameters, SegmentStart, Timestamp, Track};
 use bytes::{BufMut, Bytes, BytesMut};
 
 fn tracks() -> Tracks {
@@ -49,7 +49,7 @@ fn tracks() -> Tracks {
     ])
 }
 
-fn unit(segment: Option<u64>) -> AccessUnit {
+fn unit(segment: Option<SegmentStart>) -> AccessUnit {
     AccessUnit {
         track: 1,
         pts: Timestamp::new(90_000, 90_000),
@@ -67,7 +67,14 @@ fn messages() -> Vec<Message> {
             name: "media-node-0".into(),
         }),
         Message::Tracks(tracks()),
-        Message::Unit(unit(Some(u64::MAX))),
+        Message::Unit(unit(Some(u64::MAX.into()))),
+        Message::Unit(unit(Some(SegmentStart {
+            number: 7,
+            era: 1_800_000_000,
+            opens_era: true,
+        }))),
+        Message::Unit(unit(None)),
+        Message::Unit(unit(Some(8.into()))),
         Message::Unit(unit(None)),
         Message::Keepalive,
         Message::Hello(Hello {
@@ -126,7 +133,7 @@ fn golden_bytes() {
         0, 0, 0, 18, 0, b'W', b'E', b'I', b'R', 1, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0, 2,
         b'n', b'0',
     ]);
-    let mut unit = unit(Some(9));
+    let mut unit = unit(Some(9.into()));
     unit.data = Bytes::from_static(&[0xaa]);
     let unit = write(&[Message::Unit(unit)]);
     #[rustfmt::skip]
@@ -313,7 +320,7 @@ fn what_is_too_large_is_not_written() {
     assert!(
         !write(&[Message::Unit(AccessUnit {
             data,
-            ..unit(Some(1))
+            ..unit(Some(1.into()))
         })])
         .is_empty()
     );

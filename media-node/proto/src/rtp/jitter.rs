@@ -21,6 +21,8 @@ pub struct JitterBuffer {
     /// The extended sequence number that goes out next.
     next: Option<i64>,
     waiting: BTreeMap<i64, (Duration, Packet)>,
+    /// Where another sender's packets begin; nothing before it is waited for.
+    other: Option<i64>,
     late: u64,
 }
 
@@ -32,6 +34,7 @@ impl JitterBuffer {
             max_delay,
             next: None,
             waiting: BTreeMap::new(),
+            other: None,
             late: 0,
         }
     }
@@ -47,10 +50,7 @@ impl JitterBuffer {
         let next = *self.next.get_or_insert(i64::from(sequence_number));
         let distance = i64::from(sequence_number.wrapping_sub(next as u16) as i16);
         if !(-MAX_LATE..MAX_AHEAD).contains(&distance) {
-            // Whatever waits is older than this: first it, then the new beginning.
-            let next = self.waiting.last_key_value().map_or(next, |(last, _)| last + 1);
-            let anew = (next | 0xffff) + 1 + i64::from(sequence_number);
-            self.waiting.insert(anew, (now, packet));
+            self.anew(now, packet);
             return;
         }
         if distance < 0 || self.waiting.insert(next + distance, (now, packet)).is_some() {
@@ -58,11 +58,32 @@ impl JitterBuffer {
         }
     }
 
+    /// Takes the first packet of another sender, whose sequence numbers have nothing to do with those before:
+    /// what waits goes at once, and then this one.
+    pub fn push_other(&mut self, now: Duration, packet: Packet) {
+        if self.next.is_some() {
+            self.other = Some(self.anew(now, packet));
+        } else {
+            self.push(now, packet);
+        }
+    }
+
+    /// Whatever waits is older than this: first it, then the new beginning.
+    fn anew(&mut self, now: Duration, packet: Packet) -> i64 {
+        let last = self.waiting.last_key_value().map(|(last, _)| last + 1);
+        let next = last.or(self.next).unwrap_or_default();
+        let anew = (next | 0xffff) + 1 + i64::from(packet.header.sequence_number);
+        self.waiting.insert(anew, (now, packet));
+        anew
+    }
+
     /// The next packet whose turn it is.
     pub fn pop(&mut self, now: Duration) -> Option<Packet> {
         let entry = self.waiting.first_entry()?;
         let number = *entry.key();
-        let due = Some(number) == self.next || now.saturating_sub(entry.get().0) >= self.max_delay;
+        let is_former = self.other.is_some_and(|other| number <= other);
+        let due =
+            is_former || Some(number) == self.next || now.saturating_sub(entry.get().0) >= self.max_delay;
         if !due && self.waiting.len() <= self.max_packets {
             return None;
         }

@@ -116,14 +116,23 @@ impl Receiver {
         };
         let arrival = (now.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as u32;
         let header = &packet.header;
-        match &mut self.source {
-            Some(source) if source.ssrc == header.ssrc => source.count(header.sequence_number),
-            other => *other = Some(Source::new(header.ssrc, header.sequence_number)),
-        }
+        let is_other = match &mut self.source {
+            Some(source) if source.ssrc == header.ssrc => {
+                source.count(header.sequence_number);
+                false
+            }
+            other => other
+                .replace(Source::new(header.ssrc, header.sequence_number))
+                .is_some(),
+        };
         if let Some(source) = &mut self.source {
             source.time(arrival.wrapping_sub(header.timestamp));
         }
-        self.buffer.push(now, packet);
+        if is_other {
+            self.buffer.push_other(now, packet);
+        } else {
+            self.buffer.push(now, packet);
+        }
         true
     }
 

@@ -11,6 +11,7 @@
 use super::auth::Challenge;
 use super::message::{Message, Response, write_request, write_response};
 use super::transport::{Lower, Transport};
+use super::url::percent_decode;
 use super::{Request, Status};
 use crate::{Redacted, sdp};
 use bytes::BytesMut;
@@ -22,8 +23,12 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// Bounds of the time between two requests that keep a session. A server that doesn't say how long one
 /// lasts without means 60 s (RFC 2326 section 12.37), half of which is the upper one.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// Challenges to one request that are answered: the first, and one more for a nonce that was too old.
+const MAX_CHALLENGES: u32 = 2;
 /// Characters of what a server says that are kept.
 const MAX_TEXT: usize = 200;
+/// Shorter values of a query are taken for no secrets, where they stand without their name.
+const SECRET_LENGTH: usize = 4;
 
 /// What a session is made with.
 #[derive(Clone)]
@@ -71,7 +76,7 @@ pub enum Error {
     #[error("the server refuses the credentials")]
     WrongCredentials,
     #[error(
-        "the server wants to be shown credentials in a way that is not spoken; Basic and Digest with MD5 are"
+        "the server wants to be shown credentials in a way that is not spoken; Basic and Digest with MD5 or SHA-256 are"
     )]
     UnknownChallenge,
     #[error("the server does not answer {0}")]
@@ -104,6 +109,8 @@ pub struct Session {
     challenge: Option<Challenge>,
     /// Answers to the challenge so far.
     answers: u32,
+    /// To the request that waits.
+    challenges: u32,
     sequence: u32,
     /// The request that waits for its answer, when it was sent, and whether that was with credentials.
     pending: Option<(&'static str, Duration, bool)>,
@@ -124,6 +131,7 @@ impl Session {
             keepalive: KEEPALIVE.1,
             challenge: None,
             answers: 0,
+            challenges: 0,
             sequence: 0,
             pending: None,
             answered: now,
@@ -265,14 +273,16 @@ impl Session {
                 self.pending = Some((method, now, authorized));
                 return Ok(None);
             }
-            200..300 => {}
+            200..300 => self.challenges = 0,
             401 => {
                 let challenge = Challenge::best(response.headers.all("WWW-Authenticate"));
                 if self.config.credentials.is_none() {
                     return Err(Error::NoCredentials);
                 }
+                self.challenges += 1;
                 // gortsplib asks no second time after a wrong answer.
-                if authorized && !challenge.as_ref().is_some_and(Challenge::is_stale) {
+                let stale = challenge.as_ref().is_some_and(Challenge::is_stale);
+                if authorized && !stale || self.challenges > MAX_CHALLENGES {
                     return Err(Error::WrongCredentials);
                 }
                 let challenge = challenge.ok_or(Error::UnknownChallenge)?;
@@ -282,7 +292,7 @@ impl Session {
                 return Ok(None);
             }
             // Whether a server knows OPTIONS doesn't matter: it has heard of us.
-            _ if self.state == State::Recording => {}
+            _ if self.state == State::Recording => self.challenges = 0,
             status => {
                 let reason = self.printable(response.reason());
                 return Err(Error::Refused {
@@ -299,7 +309,8 @@ impl Session {
             State::ExpectAnnounced => State::ExpectSetUp(0),
             State::ExpectSetUp(track) => {
                 let channels = channels(response, asked_channels(track))?;
-                if self.channels.iter().any(|(a, b)| [*a, *b].contains(&channels.0)) {
+                let taken = |channel: u8| self.channels.iter().any(|(a, b)| [*a, *b].contains(&channel));
+                if taken(channels.0) || taken(channels.1) {
                     return Err(Error::Protocol("two tracks on one channel"));
                 }
                 self.channels.push(channels);
@@ -354,18 +365,32 @@ impl Session {
         news.then_some(Event::Ended)
     }
 
-    /// Servers repeat URLs in what they say, and a query may be a key.
+    /// Servers repeat URLs, and parts of them, in what they say; a query may be a key.
     fn printable(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        if let Some((_, query)) = self
-            .config
-            .url
-            .split_once('?')
-            .filter(|(_, query)| !query.is_empty())
-        {
-            text = text.replace(query, "[redacted]");
+        for secret in self.secrets() {
+            text = text.replace(&secret, "[redacted]");
         }
         text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+    }
+
+    /// What nobody is to read, longest first: the query, its parts and their values, each as it stands there
+    /// and as it is meant, and the password.
+    fn secrets(&self) -> Vec<String> {
+        let query = self.config.url.split_once('?').map(|(_, query)| query);
+        let parts = query.into_iter().flat_map(|query| query.split('&'));
+        let values = parts.clone().filter_map(|part| Some(part.split_once('=')?.1));
+        let password = self.config.credentials.as_ref().map(|(_, p)| p.reveal().as_str());
+        let named = query.into_iter().chain(parts);
+        let mut all: Vec<String> = named
+            .chain(values)
+            .chain(password)
+            .flat_map(|text| [text.to_owned(), percent_decode(text)])
+            .filter(|text| text.len() >= SECRET_LENGTH || text.contains('='))
+            .collect();
+        all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        all.dedup();
+        all
     }
 }
 

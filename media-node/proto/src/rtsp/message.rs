@@ -388,7 +388,7 @@ fn parse_start_line(line: &Bytes, offset: u64) -> Result<Message, Error> {
     if !version.starts_with(b"RTSP/1.") {
         return Err(Error::Version { offset });
     }
-    if !first.iter().all(|b| b.is_ascii_alphabetic() || *b == b'_') || std::str::from_utf8(second).is_err() {
+    if !first.iter().all(|b| is_of_token(*b)) || std::str::from_utf8(second).is_err() {
         return Err(refused);
     }
     let (method, uri) = (line.slice_ref(first), line.slice_ref(second));
@@ -398,6 +398,31 @@ fn parse_start_line(line: &Bytes, offset: u64) -> Result<Message, Error> {
         headers: Headers::default(),
         body: Bytes::new(),
     }))
+}
+
+/// What methods may be made of (RFC 2326 section 15.1); one that we don't know is answered so.
+const fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || (byte.is_ascii_punctuation()
+            && !matches!(
+                byte,
+                b'(' | b')'
+                    | b'<'
+                    | b'>'
+                    | b'@'
+                    | b','
+                    | b';'
+                    | b':'
+                    | b'\\'
+                    | b'"'
+                    | b'/'
+                    | b'['
+                    | b']'
+                    | b'?'
+                    | b'='
+                    | b'{'
+                    | b'}'
+            ))
 }
 
 /// Digits only: no sign, no blanks within, at most nineteen.

@@ -184,7 +184,15 @@ impl Session {
             "ANNOUNCE" => None,
             _ => self.path.clone().or_else(|| self.config.path.clone()),
         };
-        let path = path.unwrap_or_else(|| url::stream_path(request.uri()));
+        let path = path.unwrap_or_else(|| {
+            let path = url::stream_path(request.uri());
+            // Of a client that has not asked for a description: rights are those of the stream.
+            if method == "SETUP" {
+                without_control(&path).to_owned()
+            } else {
+                path
+            }
+        });
         let credentials = request
             .headers
             .get("Authorization")
@@ -440,6 +448,15 @@ impl Session {
             body,
         );
     }
+}
+
+/// The path without the name of one of our tracks at its end.
+fn without_control(path: &str) -> &str {
+    let stem = path.rsplit_once('/').filter(|(_, control)| {
+        let track = control.strip_prefix("streamid=");
+        track.is_some_and(|track| track.parse::<u8>().is_ok())
+    });
+    stem.map_or(path, |(stem, _)| stem)
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ fn every_failure_says_what_to_do_and_tells_no_secret() {
         ),
         (Reason::ProtocolError, "ProtocolError", "trying again", false),
         (Reason::Ended, "ClosedBySource", "trying again", false),
+        (Reason::Closed, "ClosedBySource", "was closed", false),
     ] {
         let failed = Phase::Failed {
             reason,

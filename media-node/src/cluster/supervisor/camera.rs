@@ -235,7 +235,7 @@ impl Entry {
             self.restart_at = None;
         } else {
             c.hub.refuse(&work.job.path);
-            let at_its_end = matches!(self.failure, None | Some((Reason::Ended, _)));
+            let at_its_end = matches!(self.failure, None | Some((Reason::Ended | Reason::Closed, _)));
             if matches!(work.job.source, Source::File { repeat: false, .. }) && at_its_end {
                 self.failure = None;
                 self.finished = true;

@@ -305,5 +305,6 @@ const fn reason_of(reason: Reason) -> &'static str {
         Reason::ProtocolError => reason::PROTOCOL_ERROR,
         Reason::TooSlow => reason::TOO_SLOW,
         Reason::ClosedByTarget => reason::CLOSED_BY_TARGET,
+        Reason::Closed => reason::CLOSED,
     }
 }

@@ -3,15 +3,18 @@
 use super::Context;
 use super::credentials::{Found, SETTLING, SecretName};
 use super::forwards::{self, Forwards, Of};
+use super::owners::Owners;
 use crate::cluster::job_of;
 use crate::cluster::resource::{Kind, Target};
 use crate::cluster::route_match::Match;
 use crate::cluster::status::Forwarding;
 use crate::cluster::work::{Work, WorkId};
 use crate::hub::Verdict;
-use crate::ingest::State;
+use crate::ingest::{Reason, State};
+use rand::RngExt as _;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info};
 use weir_crds::Route;
@@ -19,11 +22,15 @@ use weir_proto::media::StreamPath;
 
 /// Pulls at once; past that, a path that matches a Route is not found.
 const MOST: usize = 1_000;
+/// A stream that has lasted this long may begin anew at once.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// One path that a Route serves. The route is kept as it was when the pull began: changing or
 /// deleting it leaves its streams alone. But where they are pushed to is as the route says now.
 struct Pull {
     matched: Match,
+    /// Who owned the path when the pull began.
+    owner: Option<String>,
     /// The Secrets that the forwards name.
     forward_secrets: Vec<SecretName>,
     forwards: Forwards,
@@ -31,7 +38,7 @@ struct Pull {
     work: Option<Work>,
     /// When it began, or was last watched.
     seen: Instant,
-    was_live: bool,
+    live_since: Option<Instant>,
     /// Somebody asks for it while it is on its way out.
     again: bool,
 }
@@ -41,6 +48,11 @@ impl Pull {
         let credentials = self.matched.route.spec.credentials.as_ref()?;
         let namespace = self.matched.route.metadata.namespace.clone().unwrap_or_default();
         Some((namespace, credentials.secret_name.clone()))
+    }
+
+    /// Another node has become the path's owner: who asks from now on asks there, and it pushes the stream.
+    fn has_moved(&self, path: &StreamPath, owners: &Owners) -> bool {
+        owners.has_moved(path, self.owner.as_deref())
     }
 }
 
@@ -64,7 +76,7 @@ impl Pulls {
         c: &mut Context<'_>,
     ) {
         if let Some(pull) = self.0.get_mut(path) {
-            pull.again |= pull.was_live && c.hub.stream(path).is_none();
+            pull.again |= pull.live_since.is_some() && c.hub.stream(path).is_none();
             return;
         }
         let Some(matched) = matched.filter(|_| self.0.len() < MOST) else {
@@ -73,11 +85,12 @@ impl Pulls {
         };
         let pull = Pull {
             matched,
+            owner: c.owners.of(path).map(str::to_owned),
             forward_secrets: Vec::new(),
             forwards: Forwards::default(),
             work: None,
             seen: now,
-            was_live: false,
+            live_since: None,
             again: false,
         };
         self.0.insert(path.clone(), pull);
@@ -155,10 +168,19 @@ impl Pulls {
         match pull.work.as_ref().map(Work::state) {
             Some(State::Live { .. }) => {
                 pull.seen = now;
-                pull.was_live = true;
+                pull.live_since.get_or_insert(now);
             }
-            // It has ended, or was closed. That says nothing of the next start, which may be at once.
-            Some(State::Failed { .. }) if pull.was_live => {}
+            Some(State::Failed { reason, message, .. }) if pull.live_since.is_some() => {
+                let lived = pull.live_since.map_or(Duration::ZERO, |since| now - since);
+                let mut index = c.shared.index.lock();
+                if lived >= STEADY {
+                    index.was_steady(path);
+                } else if reason != Reason::Closed {
+                    info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream was short");
+                    index.was_short(path, rand::rng().random(), now);
+                }
+                // Otherwise somebody closed it, which says nothing of the next start: that may be at once.
+            }
             Some(State::Failed { reason, message, .. }) => {
                 info!(stream = %path, reason = reason.as_str(), error = message, "a route's stream has no media");
                 c.failed(path, now);
@@ -175,6 +197,11 @@ impl Pulls {
         };
         // By whatever route there is now.
         let again = self.0.remove(&path).is_some_and(|pull| pull.again);
+        // Who has asked meanwhile is not to be refused for what was before.
+        let is_asked = c.shared.index.lock().is_asked(&path);
+        if is_asked {
+            return true;
+        }
         if !again || c.shared.ask(&path) == Verdict::Unknown {
             c.hub.refuse(&path);
         }
@@ -192,7 +219,7 @@ impl Pulls {
             if c.hub.stream(path).is_some_and(|s| s.viewers() > 0) {
                 pull.seen = now;
             } else if !pull.matched.route.spec.keep_alive
-                && pull.forwards.is_empty()
+                && (pull.forwards.is_empty() || pull.has_moved(path, c.owners))
                 && now - pull.seen >= c.settings.route_idle
             {
                 if !work.is_stopping() {
@@ -221,7 +248,9 @@ impl Pulls {
                 .iter()
                 .filter_map(|f| forwards::secret(f, &target.namespace));
             pull.forward_secrets = secrets.collect();
-            let runs = pull.work.as_ref().is_some_and(|work| !work.is_stopping());
+            // Of two nodes that pushed it, a server would refuse one, or take now this and now that.
+            let runs =
+                pull.work.as_ref().is_some_and(|work| !work.is_stopping()) && !pull.has_moved(path, c.owners);
             let canonical = job_of::canonical(path);
             let of = Of {
                 target: &target,
@@ -241,10 +270,17 @@ impl Pulls {
         self.0.values().map(|pull| &pull.forwards)
     }
 
+    /// Whether a stream runs here, or is being begun, that no other node has taken over.
+    pub(super) fn has(&self, path: &StreamPath, owners: &Owners) -> bool {
+        self.0.get(path).is_some_and(|pull| !pull.has_moved(path, owners))
+    }
+
     /// What is said of the servers that a route's streams are pushed to: the worst of all its streams.
-    /// None if none of them runs here.
-    pub(super) fn forwarding(&self, route: &Target) -> Option<Forwarding> {
-        let of = |(_, pull): &(_, &Pull)| Target::of(Kind::Route, &*pull.matched.route) == *route;
+    /// None if none of them runs here, or other nodes have taken them over.
+    pub(super) fn forwarding(&self, route: &Target, owners: &Owners) -> Option<Forwarding> {
+        let of = |(path, pull): &(&StreamPath, &Pull)| {
+            Target::of(Kind::Route, &*pull.matched.route) == *route && !pull.has_moved(path, owners)
+        };
         let mut said: Vec<_> = self
             .0
             .iter()

@@ -3,6 +3,7 @@
 use super::camera::Entry;
 use super::credentials::{Answer, SecretCache};
 use super::forwards::{Forwards, LABELS};
+use super::owners::Owners;
 use super::pull::Pulls;
 use super::{Context, Parts, Settings, Shared};
 use crate::cluster::job_of::{self, Refusal};
@@ -19,8 +20,8 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::info;
-use weir_crds::condition::reason;
-use weir_crds::{Camera, Route, RouteStatus};
+use weir_crds::condition::{kind, reason};
+use weir_crds::{Camera, Condition, Route, RouteStatus};
 use weir_proto::media::StreamPath;
 
 pub(super) struct Task {
@@ -32,6 +33,9 @@ pub(super) struct Task {
     pub(super) secrets: SecretCache,
     pub(super) entries: HashMap<Target, Entry>,
     pub(super) pulls: Pulls,
+    pub(super) owners: Owners,
+    /// Of Routes of one path that are pushed somewhere, which node owned them when they were last looked at.
+    pub(super) owned: HashMap<Target, Option<String>>,
     /// Jobs of Cameras that are gone, until they end.
     pub(super) ending: HashMap<WorkId, Work>,
     pub(super) routes_said: HashMap<Target, RouteStatus>,
@@ -54,6 +58,7 @@ impl Task {
             reports: &self.reports,
             shared: &self.shared,
             recording: &self.parts.recording,
+            owners: &self.owners,
             secrets: &mut self.secrets,
         };
         f(&mut self.entries, &mut self.pulls, &mut context)
@@ -69,6 +74,9 @@ impl Task {
             .into_iter()
             .filter(|c| c.metadata.deletion_timestamp.is_none())
             .collect();
+        if !self.settings.standalone {
+            self.owners = Owners::new(&self.settings.me, &self.parts.world.pods);
+        }
         let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| self.is_mine(c));
         let winners = winners(&mine);
         let mut gone: HashSet<Target> = self.entries.keys().cloned().collect();
@@ -96,6 +104,7 @@ impl Task {
             .send_if_modified(|n| std::mem::replace(n, placed) != placed);
         self.index(&others);
         self.shared.indexed.store(version, Ordering::Release);
+        self.take_over(now);
         self.forward_routes();
         self.say_routes();
         self.forget_secrets();
@@ -308,6 +317,54 @@ impl Task {
         self.count();
     }
 
+    /// Begins the streams that their former owners pushed: the condition that they left behind tells of those.
+    /// A directory's streams have none, and come back when somebody asks.
+    fn take_over(&mut self, now: Instant) {
+        if self.settings.standalone {
+            return;
+        }
+        let mut owned = HashMap::new();
+        for (route, target, path) in self.pushed_routes() {
+            let owner = self.owners.of(&path).map(str::to_owned);
+            let came = owner.as_deref() == Some(self.settings.me.as_str())
+                && self.owned.get(&target).is_none_or(|before| *before != owner);
+            owned.insert(target.clone(), owner);
+            let was_pushed = route.condition(kind::FORWARDING).is_some();
+            if !came || !was_pushed || self.pulls.has(&path, &self.owners) {
+                continue;
+            }
+            let index = self.shared.index.lock();
+            let matched = index.routes.find(&job_of::canonical(&path));
+            let is_camera = index.cameras.contains_key(&path);
+            drop(index);
+            let matched = matched.filter(|_| !is_camera && !route.spec.forward.is_empty());
+            if let Some(matched) = matched {
+                info!(stream = %path, "a stream that another node pushed is ours now");
+                self.with(|_, pulls, c| pulls.demand(&path, Some(matched), now, c));
+            }
+            if !self.pulls.has(&path, &self.owners) {
+                self.put_forwarding(&route, &target, None, None);
+            }
+        }
+        self.owned = owned;
+    }
+
+    /// The Routes of one path that are to be pushed, or of which it is said that they are.
+    fn pushed_routes(&self) -> Vec<(Arc<Route>, Target, StreamPath)> {
+        let pushed = |route: &Arc<Route>| {
+            !route.spec.forward.is_empty()
+                || route.condition(kind::FORWARDING).is_some()
+                || self.routes_said.contains_key(&Target::of(Kind::Route, &**route))
+        };
+        let routes = self.routes().into_iter().filter(pushed);
+        let one = routes.filter_map(|route| {
+            let pattern = route.canonical_pattern();
+            let path = StreamPath::parse(&pattern).filter(|_| !pattern.ends_with('/'))?;
+            Some((route.clone(), Target::of(Kind::Route, &*route), path))
+        });
+        one.collect()
+    }
+
     /// Pushes the streams of Routes to where their Routes say.
     fn forward_routes(&mut self) {
         if self.pulls.is_empty() {
@@ -330,41 +387,39 @@ impl Task {
         if route.spec.forward.is_empty() {
             return None;
         }
-        Some(self.pulls.forwarding(target).unwrap_or_else(|| Forwarding {
-            holds: false,
-            reason: reason::NO_STREAM,
-            message: "no stream of this route runs".to_owned(),
-        }))
+        Some(
+            self.pulls
+                .forwarding(target, &self.owners)
+                .unwrap_or_else(|| Forwarding {
+                    holds: false,
+                    reason: reason::NO_STREAM,
+                    message: "no stream of this route runs".to_owned(),
+                }),
+        )
     }
 
     /// Where an operator writes the statuses of Routes, a node adds what becomes of the streams that it
-    /// pushes. The streams of a directory may run on many nodes, which can't have one condition: of those,
-    /// events tell.
+    /// pushes. All nodes write it in one name: whoever has lost a stream to another node says no more of it.
+    /// The streams of a directory may run on many nodes, which can't have one condition: of those, events
+    /// tell.
     fn say_forwarded_routes(&mut self) {
-        let exact = |route: &Arc<Route>| !route.canonical_pattern().ends_with('/');
         let mut said = HashMap::new();
-        for route in self.routes().into_iter().filter(exact) {
-            let target = Target::of(Kind::Route, &*route);
+        for (route, target, path) in self.pushed_routes() {
             let before = self.routes_said.remove(&target);
             let forwarding = (!route.spec.forward.is_empty())
-                .then(|| self.pulls.forwarding(&target))
+                .then(|| self.pulls.forwarding(&target, &self.owners))
                 .flatten();
             if before.is_none() && forwarding.is_none() {
                 continue;
             }
-            let conditions = before.map(|status| status.conditions).or_else(|| {
-                let status = route.status.as_ref()?;
-                Some(status.conditions.clone())
-            });
-            let status = status::of_forwarded_route(
-                &route,
-                forwarding.as_ref(),
-                &conditions.unwrap_or_default(),
-                SystemTime::now(),
-            );
-            if let Ok(value) = serde_json::to_value(&status) {
-                self.reports.put(&target, None, value, false);
+            if forwarding.is_none() && !self.owners.is_mine(&path) {
+                // From here on it is not ours to say.
+                self.reports.forget(&target);
+                continue;
             }
+            let stands = route.status.as_ref().map(|status| status.conditions.clone());
+            let conditions = before.map(|status| status.conditions).or(stands);
+            let status = self.put_forwarding(&route, &target, forwarding.as_ref(), conditions);
             if forwarding.is_some() {
                 said.insert(target, status);
             }
@@ -373,6 +428,39 @@ impl Task {
             self.reports.forget(gone);
         }
         self.routes_said = said;
+    }
+
+    fn put_forwarding(
+        &self,
+        route: &Route,
+        target: &Target,
+        forwarding: Option<&Forwarding>,
+        before: Option<Vec<Condition>>,
+    ) -> RouteStatus {
+        let before = before.unwrap_or_default();
+        let status = status::of_forwarded_route(route, forwarding, &before, SystemTime::now());
+        if let Ok(value) = serde_json::to_value(&status) {
+            self.reports.put(target, None, value, false);
+        }
+        status
+    }
+
+    /// What is said of streams that end with this node must not stand: the next owner takes them over, but
+    /// there may be none for long.
+    fn say_last_of_routes(&mut self) {
+        if self.settings.standalone {
+            return;
+        }
+        let ending = Forwarding {
+            holds: false,
+            reason: reason::CONNECTING,
+            message: "the node that pushed the stream has ended; the next one goes on".to_owned(),
+        };
+        for (route, target, _) in self.pushed_routes() {
+            if let Some(before) = self.routes_said.remove(&target) {
+                self.put_forwarding(&route, &target, Some(&ending), Some(before.conditions));
+            }
+        }
     }
 
     /// Statuses of Routes, as far as no operator writes them.
@@ -450,6 +538,7 @@ impl Task {
 
     /// Stops everything; answers with the jobs whose end is to be waited for.
     pub(super) fn end_all(&mut self) -> HashSet<WorkId> {
+        self.say_last_of_routes();
         let of_cameras = self.entries.values().map(Entry::forwards);
         let pushing: HashSet<WorkId> = of_cameras
             .chain(self.pulls.forwards())

@@ -508,12 +508,12 @@ async fn whoever_comes_after_a_route_s_stream_was_closed_has_it_pulled_anew() {
     let early = f.ask("gate", 10);
     pass(0.1).await;
     assert_eq!(f.launcher.count(), 1);
-    f.launcher.last().fail(Reason::Ended);
+    f.launcher.last().fail(Reason::Closed);
     pass(0.1).await;
     assert_eq!(f.launcher.count(), 2);
     f.launcher.last().live();
     assert!(early.await.expect("answered"));
-    f.launcher.last().fail(Reason::Ended);
+    f.launcher.last().fail(Reason::Closed);
     pass(0.1).await;
     let late = f.ask("gate", 10);
     pass(0.1).await;
@@ -885,4 +885,182 @@ async fn a_node_says_of_a_route_no_more_than_where_it_is_pushed_to() {
     f.launcher.started.lock()[0].fail(Reason::Ended);
     pass(3.0).await;
     assert_eq!(f.said("one"), json!({}), "it is taken back");
+}
+
+/// A path and the two nodes in the order in which they own it, me among them or not.
+fn owned(by: &str, among: &[&str]) -> String {
+    let named = |i: u32| format!("gate-{i}");
+    let path = (0..100)
+        .map(named)
+        .find(|p| crate::cluster::owner::owner(p, among.iter().copied()) == Some(by));
+    path.expect("somebody owns each")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forward_ends_where_the_path_is_owned_no_more() {
+    let f = Fixture::new(false);
+    // Mine alone, and theirs as soon as they are there.
+    let gate = owned("n-1", &["n-0", "n-1"]);
+    f.world.pod("n-0", "10.0.0.1", true);
+    let route = |pattern: &str| json!({"spec": {"pattern": pattern, "url": "rtsp://h/x", "forward": [{"url": RTSP}]}});
+    f.world.route_of("one", route(&gate));
+    pass(1.0).await;
+    let waiting = f.ask(&gate, 10);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    f.pusher.last().say(forward::State::Live);
+    pass(2.0).await;
+    held(f.condition("one", kind::FORWARDING), true, "Forwarding");
+    let viewer = f.hub.stream(&path(&gate)).expect("it runs").subscribe();
+    f.world.pod("n-1", "10.0.0.2", true);
+    pass(1.0).await;
+    assert!(f.pusher.running().is_empty(), "the other node pushes it now");
+    let written = f.written("one");
+    // Those who watch go on to.
+    pass(600.0).await;
+    assert_eq!(f.launcher.running(), [gate.as_str()]);
+    drop(viewer);
+    pass(310.0).await;
+    assert!(f.launcher.running().is_empty());
+    assert_eq!(
+        f.written("one"),
+        written,
+        "what is said of it is the other node's"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_a_lost_node_pushed_goes_on() {
+    let f = Fixture::new(false);
+    let nodes = ["n-0", "n-1"];
+    let (theirs, gone) = (owned("n-1", &nodes), owned("n-1", &nodes) + "/x/");
+    f.world.pod("n-0", "10.0.0.1", true);
+    f.world.pod("n-1", "10.0.0.2", true);
+    let left = json!({"conditions": [{"type": "Forwarding", "status": "True", "reason": "Forwarding", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    let route = |pattern: &str, status: &Value| json!({"spec": {"pattern": pattern, "url": "rtsp://h/x", "forward": [{"url": RTSP}]}, "status": status});
+    f.world.route_of("one", route(&theirs, &left));
+    f.world.route_of("all", route(&gone, &left));
+    f.world
+        .route_of("idle", route(&format!("{theirs}-idle"), &json!({})));
+    pass(2.0).await;
+    assert_eq!((f.launcher.count(), f.written("one")), (0, 0));
+    f.world.no_pod("n-1");
+    pass(1.0).await;
+    assert_eq!(f.launcher.running(), [theirs.as_str()]);
+    f.launcher.last().live();
+    f.pusher.last().say(forward::State::Connecting);
+    pass(2.0).await;
+    held(f.condition("one", kind::FORWARDING), false, "Connecting");
+    // It ends: what a former node said doesn't bring it back.
+    f.launcher.last().fail(Reason::Ended);
+    pass(5.0).await;
+    assert_eq!((f.launcher.count(), f.said("one")), (1, json!({})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_ends_leaves_no_word_of_forwarding() {
+    let f = Fixture::new(false);
+    f.world.route_of(
+        "one",
+        json!({"spec": {"pattern": "/one", "url": "rtsp://h/x", "forward": [{"url": RTSP}]}}),
+    );
+    pass(0.5).await;
+    let waiting = f.ask("one", 10);
+    pass(0.5).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    f.pusher.last().say(forward::State::Live);
+    pass(2.0).await;
+    held(f.condition("one", kind::FORWARDING), true, "Forwarding");
+    f.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(10), f.task)
+        .await
+        .expect("in time")
+        .expect("without panic");
+    held(
+        {
+            let status = f
+                .pad
+                .statuses
+                .lock()
+                .last()
+                .map(|(_, _, s)| s.clone())
+                .unwrap_or_default();
+            let c = &status["conditions"][0];
+            (
+                c["status"] == "True",
+                c["reason"].as_str().unwrap_or_default().to_owned(),
+            )
+        },
+        false,
+        "Connecting",
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_soon_ends_its_streams_is_dialled_more_and_more_rarely() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/gate", "rtsp://h/g", false);
+    pass(0.5).await;
+    // Players that come back again and again, each before the end is noticed.
+    let play = async |seconds: f64| {
+        let mut dialled = 0;
+        for _ in 0..(seconds / 0.1) as usize {
+            let before = f.launcher.count();
+            let waiting = f.ask("gate", 1);
+            pass(0.05).await;
+            if f.launcher.count() > before {
+                dialled += 1;
+                f.launcher.last().live();
+                pass(0.02).await;
+                f.launcher.last().fail(Reason::Ended);
+                let _again = f.ask("gate", 1);
+            }
+            pass(0.03).await;
+            drop(waiting);
+        }
+        dialled
+    };
+    let dialled = play(60.0).await;
+    assert!((4..=8).contains(&dialled), "{dialled}");
+    // One that lasts begins anew at once, and with short waits.
+    pass(60.0).await;
+    let waiting = f.ask("gate", 1);
+    pass(0.1).await;
+    f.launcher.last().live();
+    assert!(waiting.await.expect("answered"));
+    pass(11.0).await;
+    f.launcher.last().fail(Reason::Ended);
+    pass(0.1).await;
+    let dialled = play(6.0).await;
+    assert!((2..=4).contains(&dialled), "{dialled}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_while_a_stream_ends_is_not_refused_with_it() {
+    let f = Fixture::new(true);
+    f.world.route("r", "/gate", "rtsp://h/g", false);
+    pass(0.5).await;
+    let mut waiting = f.ask("gate", 10);
+    // Which of two pieces of news is heard first is left to chance.
+    for count in 1..40 {
+        pass(0.1).await;
+        assert_eq!(f.launcher.count(), count);
+        f.launcher.last().live();
+        assert!(waiting.await.expect("answered"), "after {count}");
+        pass(0.1).await;
+        assert!(f.hub.close(&path("gate")));
+        f.launcher.last().fail(Reason::Closed);
+        // Sooner or later on the way of that news.
+        for _ in 0..count % 10 {
+            tokio::task::yield_now().await;
+        }
+        let (hub, path) = (f.hub.clone(), path("gate"));
+        let mut asking = Box::pin(async move { hub.find(&path, Duration::from_secs(10)).await.is_some() });
+        // At once, and not when its turn comes.
+        let _ = futures::poll!(asking.as_mut());
+        waiting = tokio::spawn(asking);
+    }
 }

@@ -15,7 +15,7 @@ use weir_proto::hls::{
 };
 use weir_proto::media::Tracks;
 
-/// Whole segments that a playlist lists.
+/// Whole segments that a playlist lists at least.
 const LISTED: usize = 4;
 /// Older ones that can still be fetched.
 const OLDER: usize = 3;

@@ -3,7 +3,7 @@
 //! A stream's segments are made by one task per process, started by the first playlist request and
 //! ended when requests stop. It reads the stream as a subscriber, so that a camera on demand stays
 //! up for HLS viewers too, and outlives the stream by a while: after a camera or a relay has come
-//! back, the same playlist goes on, with a discontinuity.
+//! back, the same playlist goes on, with a discontinuity. Of one that somebody has closed nothing stays.
 
 use super::wall_clock::WallClock;
 use crate::egress::viewing::{Counted, viewer_span};
@@ -12,7 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug};
 use weir_proto::media::{StreamPath, Tracks};
@@ -122,10 +123,14 @@ impl<P: Product> Makers<P> {
             entry: entry.clone(),
         };
         let span = viewer_span(&path, P::PROTOCOL, None);
-        let subscriber = stream.subscribe();
+        let (subscriber, closings) = (stream.subscribe(), self.hub.closings());
         let making = async move {
             let _counted = Counted::new(P::PROTOCOL);
-            made.makers.make(&path, &made.entry, subscriber).await;
+            let ended = made.makers.make(&path, &made.entry, subscriber);
+            tokio::select! {
+                () = ended => {}
+                () = closed(&path, closings) => {}
+            }
             debug!("no more segments are made");
         };
         tokio::spawn(making.instrument(span));
@@ -162,6 +167,18 @@ impl<P: Product> Makers<P> {
     /// who has closed a stream does not want it back because somebody watched a while ago.
     async fn again(&self, path: &StreamPath) -> Option<Arc<Stream>> {
         timeout(RETURN, self.hub.arrival(path)).await.ok()
+    }
+}
+
+/// Completes when the path is closed.
+async fn closed(path: &StreamPath, mut closings: broadcast::Receiver<StreamPath>) {
+    loop {
+        match closings.recv().await {
+            Ok(closed) if closed == *path => return,
+            // It ends all the same, if later.
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
     }
 }
 
@@ -288,6 +305,41 @@ mod tests {
         assert!(making.await.is_err());
         assert!(makers.entry(&path).is_none());
         assert_eq!(waiting.await.expect("it ends"), Err(InVain::Ended), "at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_stream_that_was_closed_nothing_stays() {
+        use crate::hub::{Provenance, Segmentation};
+        let hub = Hub::new();
+        let makers = Makers::new(hub.clone(), |_| Nothing);
+        let path = StreamPath::parse("door").expect("a path");
+        let publish = || {
+            let from = Provenance {
+                protocol: "test",
+                address: String::new(),
+                session: 1,
+            };
+            hub.publish(&path, Tracks::default(), from, Segmentation::Own(IDLE))
+        };
+        let moment = || tokio::time::sleep(Duration::from_millis(10));
+        let publisher = publish();
+        makers.start(publisher.stream());
+        moment().await;
+        assert!(hub.close(&path));
+        moment().await;
+        assert!(makers.entry(&path).is_none());
+
+        // One that has ended may come back, unless it is closed then.
+        let publisher = publish();
+        makers.start(publisher.stream());
+        moment().await;
+        drop(publisher);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(makers.entry(&path).is_some());
+        hub.close(&StreamPath::parse("other").expect("a path"));
+        assert!(!hub.close(&path));
+        moment().await;
+        assert!(makers.entry(&path).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -42,11 +42,33 @@ pub enum Error {
 /// Tells contents of the two files from others.
 pub(super) type Contents = [u8; 32];
 
-/// Files that hold nothing that could be served.
-pub(super) struct Rejected {
-    pub(super) error: Error,
-    /// None: they could not be read.
-    pub(super) contents: Option<Contents>,
+/// What the two files hold, not judged yet.
+pub(super) struct Held {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Held {
+    pub(super) async fn read(files: &Files) -> Result<Self, Error> {
+        Ok(Self {
+            certificate: bytes(&files.certificate).await?,
+            key: bytes(&files.key).await?,
+        })
+    }
+
+    pub(super) fn contents(&self) -> Contents {
+        let length = (self.certificate.len() as u64).to_be_bytes();
+        let hash = Sha256::new().chain_update(length);
+        hash.chain_update(&self.certificate)
+            .chain_update(&self.key)
+            .finalize()
+            .into()
+    }
+
+    /// Judges it.
+    pub(super) fn pair(&self, files: &Files) -> Result<Pair, Error> {
+        Pair::parse(files, &self.certificate, &self.key)
+    }
 }
 
 /// A certificate with its key.
@@ -62,26 +84,9 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 impl Pair {
     /// Reads the files.
-    pub(super) async fn read(files: &Files) -> Result<(Self, Contents), Rejected> {
-        let read = async { Ok((bytes(&files.certificate).await?, bytes(&files.key).await?)) };
-        let (certificate, key) = read.await.map_err(|error| Rejected {
-            error,
-            contents: None,
-        })?;
-        let length = (certificate.len() as u64).to_be_bytes();
-        let contents = Sha256::new()
-            .chain_update(length)
-            .chain_update(&certificate)
-            .chain_update(&key)
-            .finalize()
-            .into();
-        match Self::parse(files, &certificate, &key) {
-            Ok(pair) => Ok((pair, contents)),
-            Err(error) => Err(Rejected {
-                error,
-                contents: Some(contents),
-            }),
-        }
+    pub(super) async fn read(files: &Files) -> Result<(Self, Contents), Error> {
+        let held = Held::read(files).await?;
+        Ok((held.pair(files)?, held.contents()))
     }
 
     fn parse(files: &Files, certificate: &[u8], key: &[u8]) -> Result<Self, Error> {

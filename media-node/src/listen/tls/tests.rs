@@ -1,5 +1,5 @@
 use super::*;
-use crate::listen::{Limits, Offer, serve};
+use crate::listen::{ENTRY_PATIENCE, Limits, Offer, serve};
 use axum::Router;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -7,6 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
@@ -94,7 +95,7 @@ async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(socket: &mut S) -> io::Res
 
 async fn start(files: &Files, required: bool, stop: &CancellationToken) -> Result<Tls, String> {
     let started = Tls::start(files.clone(), required, stop.clone()).await;
-    started.map_err(|error| crate::listen::rtsp::error_chain(&error))
+    started.map_err(|error| crate::telemetry::error_chain(&error))
 }
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn what_is_wrong_with_the_files_is_said() {
     }
     made.write(&files);
     assert!(start(&files, false, &stop).await.is_ok());
-    let (pair, _) = Pair::read(&files).await.ok().expect("a pair");
+    let (pair, _) = Pair::read(&files).await.expect("a pair");
     assert_eq!(pair.expires, 2_524_694_400);
 }
 
@@ -184,7 +185,11 @@ async fn pair(made: &Made, entrance: &Entrance, place: &Place) -> (TlsStream<Tcp
     let address = listener.local_addr().expect("an address");
     let come = async {
         let (socket, peer) = listener.accept().await.expect("a connection");
-        entrance.enter(socket, peer, place).await.expect("it is in")
+        let deadline = Instant::now() + ENTRY_PATIENCE;
+        entrance
+            .enter(socket, peer, place, deadline)
+            .await
+            .expect("it is in")
     };
     let (client, entered) = tokio::join!(made.connect(address, &[]), come);
     (client.expect("a handshake"), entered)
@@ -291,7 +296,7 @@ async fn a_slow_or_senseless_handshake_is_cut_and_has_a_place_meanwhile() {
     tasks.close();
     for (words, most) in [
         // Nothing, and half a record.
-        (&b""[..], FIRST_BYTE_PATIENCE),
+        (&b""[..], ENTRY_PATIENCE),
         (b"\x16\x03\x01\x02\x00\x01\x00", HANDSHAKE_PATIENCE),
         // A record that isn't one.
         (b"\x16\x03\x01\xff\xff\x01\x00", Duration::ZERO),
@@ -318,6 +323,35 @@ async fn a_slow_or_senseless_handshake_is_cut_and_has_a_place_meanwhile() {
     }
 }
 
+/// What a peer may take for one thing it can't add to what it may take for the next.
+#[tokio::test(start_paused = true)]
+async fn a_peer_has_so_long_in_all_to_say_what_it_wants() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, stop) = (files(folder.path()), CancellationToken::new());
+    let made = Made::new();
+    made.write(&files);
+    let tls = start(&files, false, &stop).await.expect("TLS");
+    let (address, _) = port(&tls, Limits::new(9, None), &stop).await;
+    let late = ENTRY_PATIENCE.mul_f64(0.9);
+    let most = ENTRY_PATIENCE + Duration::from_secs(1);
+    let began = Instant::now();
+    let mut slow = TcpStream::connect(address).await.expect("a connection");
+    tokio::time::sleep(late).await;
+    slow.write_all(b"\x16\x03\x01\x02\x00\x01\x00")
+        .await
+        .expect("it is open");
+    let _ = slow.read_to_end(&mut Vec::new()).await;
+    assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+
+    let began = Instant::now();
+    let socket = TcpStream::connect(address).await.expect("a connection");
+    tokio::time::sleep(late).await;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut mute = made.client(&[]).connect(name, socket).await.expect("a handshake");
+    let _ = mute.read_to_end(&mut Vec::new()).await;
+    assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn without_a_certificate_a_handshake_is_the_end() {
     let stop = CancellationToken::new();
@@ -329,12 +363,30 @@ async fn without_a_certificate_a_handshake_is_the_end() {
 }
 
 #[tokio::test]
+async fn files_are_judged_only_when_they_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, made) = (files(folder.path()), Made::new());
+    made.write(&files);
+    let (pair, _) = Pair::read(&files).await.expect("a pair");
+    let current = Current::new(pair);
+    // To take these for what is served shows that nobody looks into them.
+    std::fs::write(&files.certificate, "no certificate").expect("written");
+    let contents = certificate::Held::read(&files).await.expect("bytes").contents();
+    for known in [
+        watch::Found::Served(contents),
+        watch::Found::Broken(Some(contents), watch::Told::Yes),
+    ] {
+        assert_eq!(watch::again(&files, known, &current).await, known);
+    }
+}
+
+#[tokio::test]
 async fn a_new_pair_is_served_and_a_broken_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = files(folder.path());
     let (first, second) = (Made::new(), Made::new());
     first.write(&files);
-    let (pair, contents) = Pair::read(&files).await.ok().expect("a pair");
+    let (pair, contents) = Pair::read(&files).await.expect("a pair");
     let current = Current::new(pair);
     let serves = |made: &Made| current.served().cert[0] == made.certificate;
     let mut found = watch::Found::Served(contents);

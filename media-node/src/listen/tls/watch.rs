@@ -1,8 +1,8 @@
 //! Files whose certificate is replaced while we run, as Kubernetes and certbot do it.
 
 use super::Files;
-use super::certificate::{Contents, Current, Pair, Rejected};
-use crate::listen::rtsp::error_chain;
+use super::certificate::{Contents, Current, Error, Held};
+use crate::telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,7 +13,7 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(2);
 
 /// What was last found in the files.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is served.
     Served(Contents),
@@ -22,7 +22,7 @@ pub(super) enum Found {
     Broken(Option<Contents>, Told),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     No,
     Yes,
@@ -38,23 +38,47 @@ pub(super) async fn follow(files: Files, served: Contents, current: Arc<Current>
     }
 }
 
-/// Looks once.
+impl Found {
+    /// Whether nothing is to be done about files that hold this.
+    fn is_settled(self, contents: Option<Contents>) -> bool {
+        match self {
+            Self::Served(served) => contents == Some(served),
+            Self::Broken(before, told) => told == Told::Yes && contents == before,
+        }
+    }
+
+    /// What holds `contents` can't be served.
+    fn broken(self, contents: Option<Contents>, error: &Error) -> Self {
+        match self {
+            Self::Broken(before, Told::Yes) if contents == before => self,
+            Self::Broken(before, Told::No) if contents == before => {
+                warn!(
+                    error = error_chain(error),
+                    "the new certificate can't be served; the one before it goes on"
+                );
+                Self::Broken(contents, Told::Yes)
+            }
+            _ => Self::Broken(contents, Told::No),
+        }
+    }
+}
+
+/// Looks once. Files that hold what they held are not taken apart again.
 pub(super) async fn again(files: &Files, found: Found, current: &Current) -> Found {
-    match (Pair::read(files).await, found) {
-        (Ok((_, contents)), Found::Served(served)) if contents == served => found,
-        (Ok((pair, contents)), _) => {
+    let held = match Held::read(files).await {
+        Ok(held) => held,
+        Err(error) => return found.broken(None, &error),
+    };
+    let contents = held.contents();
+    if found.is_settled(Some(contents)) {
+        return found;
+    }
+    match held.pair(files) {
+        Ok(pair) => {
             info!(certificate = %files.certificate.display(), "a new certificate is served");
             current.replace(pair);
             Found::Served(contents)
         }
-        (Err(Rejected { contents, .. }), Found::Broken(before, Told::Yes)) if contents == before => found,
-        (Err(Rejected { error, contents }), Found::Broken(before, Told::No)) if contents == before => {
-            warn!(
-                error = error_chain(&error),
-                "the new certificate can't be served; the one before it goes on"
-            );
-            Found::Broken(contents, Told::Yes)
-        }
-        (Err(Rejected { contents, .. }), _) => Found::Broken(contents, Told::No),
+        Err(error) => found.broken(Some(contents), &error),
     }
 }

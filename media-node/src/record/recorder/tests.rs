@@ -28,11 +28,17 @@ fn a_recording_takes_all_segments_of_its_window() {
         spans(&recordings.segment_begins(DOOR, &labels, 1000, &[])),
         [("a", 1000, 1000, false)]
     );
-    assert_eq!(spans(&recordings.segment_ended(61_000)), [("a", 1000, 61_000, false)]);
+    assert_eq!(
+        spans(&recordings.segment_ended(61_000)),
+        [("a", 1000, 61_000, false)]
+    );
     assert_eq!(spans(&recordings.segment_begins(DOOR, &labels, 61_000, &[])), []);
     // Its window closes in the middle of a segment, which is to end soon.
     assert_eq!(recordings.keep(&[], Some(80_000)), (Vec::new(), true));
-    assert_eq!(spans(&recordings.segment_ended(82_000)), [("a", 1000, 80_000, true)]);
+    assert_eq!(
+        spans(&recordings.segment_ended(82_000)),
+        [("a", 1000, 80_000, true)]
+    );
     assert_eq!(spans(&recordings.close_all()), []);
 }
 
@@ -52,7 +58,10 @@ fn a_long_one_is_cut_at_a_keyframe_and_the_next_repeats_some() {
     // Fewer keyframes than are asked for: all there are, but not all of the one before.
     assert!(recordings.is_one_due(116_000));
     let notes = recordings.segment_begins(DOOR, &labels, 116_000, &[114_000, 116_000]);
-    assert_eq!(spans(&notes), [("a", 56_000, 116_000, true), ("a", 114_000, 116_000, false)]);
+    assert_eq!(
+        spans(&notes),
+        [("a", 56_000, 116_000, true), ("a", 114_000, 116_000, false)]
+    );
 }
 
 #[test]

@@ -64,6 +64,23 @@ impl Error {
     }
 }
 
+/// Whether another connection to a SQLite file is in the way.
+pub(super) fn is_locked(error: &DbErr) -> bool {
+    /// Of a result code, the primary one is in the lowest byte.
+    const BUSY: u32 = 5;
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let sea_orm::sqlx::Error::Database(error) = error.as_ref() else {
+        return false;
+    };
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == BUSY)
+}
+
 fn is_away(error: &DbErr) -> bool {
     use sea_orm::sqlx;
     match error {

@@ -16,7 +16,7 @@ pub use error::Error;
 pub use location::Location;
 pub use segments::{Extent, SegmentRow};
 
-use sea_orm::{ConnectOptions, DatabaseConnection, SqliteTransactionMode, TransactionOptions};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions};
 use std::time::Duration;
 
 /// Longest wait for a connection, which is also how long a request waits while the database is away.
@@ -27,6 +27,8 @@ const STATEMENT: Duration = Duration::from_secs(10);
 const MIGRATION: Duration = Duration::from_mins(1);
 /// How long SQLite waits for another connection's write.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
+/// Between two attempts to open a file that others are opening.
+const SQLITE_PAUSE: Duration = Duration::from_millis(20);
 const CONNECTIONS: u32 = 8;
 
 /// A pool of connections to a database whose schema is up to date. Cheap to clone. A lost
@@ -49,9 +51,7 @@ impl Database {
             place: place.clone(),
             source,
         };
-        let connections = sea_orm::Database::connect(options(location)?)
-            .await
-            .map_err(unreachable)?;
+        let connections = connect(location).await?.map_err(unreachable)?;
         let migrated = tokio::time::timeout(MIGRATION, migration::apply(&connections)).await;
         match migrated {
             Ok(Ok(())) => {}
@@ -97,6 +97,21 @@ impl Database {
 
     fn error(&self, source: sea_orm::DbErr) -> Error {
         Error::query(&self.place, source)
+    }
+}
+
+/// SQLite turns a new file to its write-ahead log with the first connection, and when several come at once,
+/// says at once to all but one that it is locked, however long they would wait.
+async fn connect(location: &Location) -> Result<Result<DatabaseConnection, DbErr>, Error> {
+    let is_sqlite = matches!(location, Location::Sqlite(_));
+    let deadline = tokio::time::Instant::now() + SQLITE_BUSY;
+    loop {
+        match sea_orm::Database::connect(options(location)?).await {
+            Err(error) if is_sqlite && error::is_locked(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(SQLITE_PAUSE).await;
+            }
+            connected => return Ok(connected),
+        }
     }
 }
 

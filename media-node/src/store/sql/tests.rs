@@ -79,6 +79,22 @@ async fn the_file_is_for_its_owner_alone_and_uses_a_write_ahead_log() {
     assert_eq!(names, ["a b?#%41.db", "a b?#%41.db-shm", "a b?#%41.db-wal"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_may_be_opened_by_many_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("weir.db"));
+        let mut starts = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let location = location.clone();
+            starts.spawn(async move { Database::open(&location).await.map(drop) });
+        }
+        for opened in starts.join_all().await {
+            opened.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn many_may_migrate_and_write_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::media::SegmentStart;
 use crate::testing::{self, Clip};
 use bytes::BytesMut;
 
@@ -37,7 +38,7 @@ fn pictures(times_ms: &[i64], segments: &[(i64, u64)]) -> Clip {
             dts,
             pts: dts,
             keyframe: segment.is_some(),
-            segment,
+            segment: segment.map(SegmentStart::from),
             ..key.clone()
         }
     });
@@ -104,7 +105,11 @@ fn nothing_is_lost_between_parts() {
 #[test]
 fn every_edge_cuts_the_same_parts_wherever_it_began() {
     for clip in [testing::h264_aac(), testing::h265_aac()] {
-        let clip = numbered(clip);
+        let mut clip = numbered(clip);
+        for segment in clip.access_units.iter_mut().filter_map(|au| au.segment.as_mut()) {
+            segment.era = 7 + u64::from(segment.number > 101);
+            segment.opens_era = matches!(segment.number, 100 | 102);
+        }
         let all = cuts(&mut PartCutter::new(TARGET, &clip.tracks), &clip.access_units);
         for begin in [1, 40, 90] {
             let late = cuts(
@@ -203,7 +208,7 @@ fn a_segment_may_end_within_a_part() {
 }
 
 #[test]
-fn what_is_missing_shows_as_discontinuity() {
+fn what_is_missing_shows_by_the_numbers_alone() {
     let clip = numbered(testing::h264_aac());
     let mut cutter = PartCutter::new(TARGET, &clip.tracks);
     let mut found = Vec::new();
@@ -224,7 +229,7 @@ fn what_is_missing_shows_as_discontinuity() {
             _ => None,
         })
         .collect();
-    assert_eq!(opened, [(100, false), (101, false), (102, true), (103, false)]);
+    assert_eq!(opened, [(100, false), (101, false), (102, false), (103, false)]);
     assert!(!found.contains(&Cut::Closed { number: 101 }));
 }
 
@@ -242,7 +247,7 @@ fn new_parameters_end_the_segment() {
     found.extend(ended);
     let mut units = other.access_units.clone();
     for au in &mut units {
-        au.segment = au.segment.map(|n| n + 10);
+        au.segment = au.segment.map(|s| SegmentStart::from(s.number + 10));
     }
     let after = cuts(&mut cutter, &units);
     let init = |cut: &Cut| match cut {
@@ -306,21 +311,52 @@ fn a_segment_without_end_is_given_up() {
         let cuts = cutter.push(&au);
         assert!(i < 70 || cuts.is_empty(), "{i}");
     }
-    au.segment = Some(2);
-    assert!(matches!(
-        cutter.push(&au)[..],
-        [Cut::Opened {
-            discontinuity: true,
-            ..
-        }]
-    ));
+    au.segment = Some(2.into());
+    assert!(matches!(cutter.push(&au)[..], [Cut::Opened { number: 2, .. }]));
+}
+
+/// A stream of G.711 and AAC, where each access unit counts as a keyframe and the number of a segment may be
+/// on either.
+#[test]
+fn a_segment_may_begin_with_what_is_not_carried() {
+    use crate::media::codec::g711;
+    use crate::media::{CodecParameters, Track};
+    let mut clip = testing::h264_aac().only(|t| t.kind() == TrackKind::Audio);
+    let g711 = Track {
+        codec: CodecParameters::G711(g711::Parameters {
+            law: g711::Law::Mu,
+            channels: 1,
+        }),
+        clock_rate: 8000,
+    };
+    let tracks = Tracks::new(std::iter::once(g711).chain(clip.tracks.iter().cloned()));
+    let (mut units, mut number) = (Vec::new(), 0);
+    for (i, au) in clip.access_units.iter_mut().enumerate() {
+        number += u64::from(i % 94 == 0);
+        let first = (i % 94 == 0).then(|| SegmentStart::from(number));
+        au.segment = first;
+        units.push(AccessUnit {
+            track: 0,
+            segment: first,
+            ..au.clone()
+        });
+        units.push(AccessUnit {
+            track: 1,
+            segment: None,
+            ..au.clone()
+        });
+    }
+    let with = cuts(&mut PartCutter::new(TARGET, &tracks), &units);
+    let without = cuts(&mut PartCutter::new(TARGET, &clip.tracks), &clip.access_units);
+    assert!(with.len() > 18);
+    assert_eq!(with, without);
 }
 
 #[test]
 fn sound_alone_is_cut_too() {
     let mut clip = testing::h264_aac().only(|t| t.kind() == TrackKind::Audio);
     for (i, au) in clip.access_units.iter_mut().enumerate() {
-        au.segment = (i % 94 == 0).then_some(1 + i as u64 / 94);
+        au.segment = (i % 94 == 0).then(|| (1 + i as u64 / 94).into());
     }
     let found = parts(&cuts(
         &mut PartCutter::new(TARGET, &clip.tracks),

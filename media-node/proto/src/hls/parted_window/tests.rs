@@ -4,8 +4,13 @@ const SEGMENT: Duration = Duration::from_secs(2);
 const PART: Duration = Duration::from_millis(200);
 
 fn opened(number: u64, discontinuity: bool) -> Cut {
+    opened_in(0, number, discontinuity)
+}
+
+fn opened_in(era: u64, number: u64, discontinuity: bool) -> Cut {
     Cut::Opened {
         number,
+        era,
         start: Timestamp::from_millis(2000 * number as i64),
         discontinuity,
         init: Init::new(Bytes::copy_from_slice(&(number / 4).to_be_bytes())),
@@ -102,18 +107,26 @@ fn old_segments_lose_their_parts_then_their_place_and_then_are_gone() {
     let (segments, hint) = shown(&window);
     assert_eq!(
         segments,
-        [(17, true, 10), (18, true, 10), (19, true, 10), (20, false, 3)]
+        [
+            (14, true, 10),
+            (15, true, 10),
+            (16, true, 10),
+            (17, true, 10),
+            (18, true, 10),
+            (19, true, 10),
+            (20, false, 3)
+        ]
     );
     assert_eq!(hint, (20, 3));
-    assert_eq!(window.part(at(15, 9)), here("15.9 "));
-    assert_eq!(window.part(at(14, 0)), Lookup::Absent);
+    assert_eq!(window.part(at(12, 9)), here("12.9 "));
+    assert_eq!(window.part(at(11, 0)), Lookup::Absent);
     // With shorter target durations, parts don't reach as far back.
     let mut short = PartedWindow::new(8, 0, Duration::from_secs(1), PART);
     for number in 10..20 {
         take(&mut short, number, 5, true);
     }
     let listed: Vec<_> = shown(&short).0.iter().map(|(_, _, parts)| *parts).collect();
-    assert_eq!(listed, [0, 0, 0, 0, 0, 5, 5, 5]);
+    assert_eq!(listed, [0, 0, 5, 5, 5, 5, 5, 5]);
 }
 
 #[test]
@@ -169,7 +182,7 @@ fn what_must_be_waited_for() {
     for (number, index) in [
         (11, None),
         (11, Some(2)),
-        (11, Some(16)),
+        (11, Some(15)),
         (12, None),
         (12, Some(0)),
     ] {
@@ -179,7 +192,7 @@ fn what_must_be_waited_for() {
         (13, None),
         (13, Some(0)),
         (u64::MAX, None),
-        (11, Some(17)),
+        (11, Some(16)),
         (11, Some(u32::MAX)),
     ] {
         assert_eq!(
@@ -225,7 +238,6 @@ fn a_segment_that_was_cut_off_goes() {
     window.take(opened(12, true));
     window.take(part_of(12, 0, 200));
     assert_eq!(shown(&window).0, [(12, false, 1)]);
-    assert_eq!(window.playlist().unwrap().discontinuity_sequence, 1);
     assert_eq!(window.part(at(11, 0)), Lookup::Absent);
     assert_eq!(
         window.readiness(Awaited {
@@ -266,54 +278,124 @@ fn no_part_is_longer_than_the_target_that_is_told_with_it() {
 }
 
 #[test]
-fn the_part_target_follows_the_parts() {
-    let target = |window: &PartedWindow| window.playlist().unwrap().part_target.as_millis();
-    let mut window = window();
-    let mut segment = |number, parts: &[u64]| {
-        window.take(opened(number, false));
-        let mut targets = Vec::new();
-        for (index, ms) in (0..).zip(parts) {
-            window.take(part_of(number, index, *ms));
-            targets.push(target(&window));
+fn the_part_target_is_that_of_the_parts_within() {
+    let target = |parts: &[(u64, bool)]| {
+        let mut window = window();
+        window.take(opened(1, false));
+        for (index, (ms, regular)) in (0..).zip(parts) {
+            let mut cut = part_of(1, index, *ms);
+            if let Cut::Part { part, .. } = &mut cut {
+                part.regular = *regular;
+            }
+            window.take(cut);
         }
-        window.take(Cut::Closed { number });
-        targets.push(target(&window));
-        targets
+        window.playlist().unwrap().part_target.as_millis() as u64
     };
-    assert_eq!(segment(1, &[167, 167, 30]), [200, 170, 170, 170]);
-    assert_eq!(segment(2, &[200, 200, 204, 200]), [200, 200, 210, 210, 210]);
-    assert_eq!(segment(3, &[200, 200, 20]), [210, 210, 210, 210]);
-    // The longer ones are still listed.
-    assert_eq!(segment(4, &[160, 170, 160]), [210, 210, 210, 210]);
-    // What is not regular counts for nothing, and neither does a short last part.
-    let mut pause = part_of(5, 0, 3000);
-    if let Cut::Part { part, .. } = &mut pause {
-        part.regular = false;
+    for (longest, want) in [
+        (200, 210),
+        (208, 210),
+        (195, 210),
+        (167, 181),
+        (250, 284),
+        (500, 520),
+        (40, 47),
+    ] {
+        let told = target(&[(longest, true)]);
+        assert_eq!(told, want, "{longest}");
+        assert!(longest * 100 >= told * 85, "{longest} is at least 85 % of {told}");
+        // Times that jitter, a short last part and a pause change nothing.
+        let jitters = [(longest - 1, true), (longest, true), (3000, false), (20, true)];
+        assert_eq!(target(&jitters), told);
     }
-    window.take(opened(5, false));
-    window.take(pause);
-    window.take(part_of(5, 1, 100));
-    window.take(Cut::Closed { number: 5 });
-    // 85 % of 210 are 178.5.
-    for number in 6..10 {
-        window.take(opened(number, false));
-        for (index, ms) in (0..).zip([160, 170, 160]) {
-            window.take(part_of(number, index, ms));
+}
+
+/// What gateways tell of the same segments, one that was there all along and one that began later.
+#[test]
+fn it_does_not_matter_when_a_window_began() {
+    let mut all = PartedWindow::new(4, 3, SEGMENT, PART);
+    let mut late = PartedWindow::new(4, 3, SEGMENT, PART);
+    for number in 100..160 {
+        // Pictures come at another pace for a while, and not quite in step.
+        let ms = if number < 110 { 250 } else { 198 + number % 5 };
+        let take = |window: &mut PartedWindow| {
+            // The parameters change in between.
+            window.take(opened_in(50 + u64::from(number >= 157), number, number == 157));
+            for index in 0..10 {
+                window.take(part_of(number, index, ms));
+            }
+            window.take(Cut::Closed { number });
+        };
+        take(&mut all);
+        if number >= 140 {
+            take(&mut late);
         }
-        window.take(Cut::Closed { number });
     }
-    assert_eq!(target(&window), 170);
+    let (all, late) = (all.playlist().unwrap(), late.playlist().unwrap());
+    assert_eq!(all.target_seconds, late.target_seconds);
+    assert_eq!(all.part_target, late.part_target);
+    assert_eq!(all.segments, late.segments);
+    assert_eq!(all.hint, late.hint);
+    assert_eq!(
+        (all.discontinuity_sequence, late.discontinuity_sequence),
+        (50, 50)
+    );
+    assert_eq!(all, late);
 }
 
 #[test]
-fn the_target_duration_grows_with_the_segments() {
+fn discontinuities_are_counted_by_the_owner() {
     let mut window = window();
-    take(&mut window, 1, 10, true);
-    assert_eq!(window.playlist().unwrap().target_seconds, 2);
-    take(&mut window, 2, 24, true);
-    assert_eq!(window.target(), Duration::from_secs(5));
-    take(&mut window, 3, 10, true);
-    assert_eq!(window.target(), Duration::from_secs(5));
+    let mut told = Vec::new();
+    for (era, number, opens) in [
+        (7, 10, true),
+        (7, 11, false),
+        (8, 12, true),
+        (8, 13, false),
+        (90, 14, true),
+    ] {
+        window.take(opened_in(era, number, opens));
+        window.take(part_of(number, 0, 200));
+        window.take(Cut::Closed { number });
+        let playlist = window.playlist().unwrap();
+        let listed: Vec<_> = playlist.segments.iter().map(|s| s.number).collect();
+        told.push((playlist.discontinuity_sequence, listed[0], listed.len()));
+    }
+    // With the tag before 10 it is 7. Another session's are not listed behind those before it: no tag could
+    // stand for all that may have been in between.
+    assert_eq!(
+        told,
+        [(6, 10, 1), (6, 10, 2), (6, 10, 3), (6, 10, 4), (89, 14, 1)]
+    );
+    // Who comes later doesn't have the tag, and has the same number.
+    let mut late = self::window();
+    late.take(opened_in(7, 11, false));
+    late.take(part_of(11, 0, 200));
+    assert_eq!(late.playlist().unwrap().discontinuity_sequence, 7);
+}
+
+#[test]
+fn the_target_duration_holds_all_segments_that_are_meant() {
+    let mut window = window();
+    let listed = |window: &PartedWindow| window.playlist().unwrap().segments.len();
+    assert_eq!(window.target(), 2 * SEGMENT);
+    // Up to a keyframe that comes as late as it may.
+    for number in 1..10 {
+        take(&mut window, number, 19, true);
+        assert_eq!(window.playlist().unwrap().target_seconds, 4);
+    }
+    // Three targets at least, and more segments where they are short.
+    assert_eq!(listed(&window), 4);
+    for number in 10..30 {
+        take(&mut window, number, 10, true);
+    }
+    assert_eq!(listed(&window), 6);
+    for number in 30..60 {
+        take(&mut window, number, 5, true);
+    }
+    assert_eq!(listed(&window), 9, "but not without end");
+    // Keyframes further apart than that.
+    take(&mut window, 60, 30, true);
+    assert_eq!(window.target(), Duration::from_secs(6));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::media::SegmentStart;
 use crate::media::codec::nal;
 use crate::media::{CodecParameters, TrackKind};
 use crate::mpegts::PACKET_BYTES;
@@ -112,7 +113,7 @@ fn times_that_go_back_show_as_discontinuity() {
     let mut clip = numbered(testing::h264_aac());
     let again = clip.access_units.clone();
     clip.access_units.extend(again.into_iter().map(|au| {
-        let segment = au.segment.map(|n| n + 4);
+        let segment = au.segment.map(|s| SegmentStart::from(s.number + 4));
         AccessUnit { segment, ..au }
     }));
     let segments = segments(Form::Ts, &clip);
@@ -156,11 +157,11 @@ fn a_segment_without_end_is_given_up() {
     au.data = big.freeze();
     let mut segmenter = Segmenter::new(Form::Fmp4, &clip.tracks);
     for i in 0..80 {
-        au.segment = (i == 0).then_some(1);
+        au.segment = (i == 0).then_some(1.into());
         assert_eq!(segmenter.push(&au), None);
     }
     assert_eq!(segmenter.finish(), None);
-    au.segment = Some(2);
+    au.segment = Some(2.into());
     segmenter.push(&au);
     assert!(segmenter.finish().unwrap().discontinuity);
 }
@@ -169,7 +170,7 @@ fn a_segment_without_end_is_given_up() {
 fn audio_alone_is_cut_too() {
     let mut clip = testing::h264_aac().only(|t| t.kind() == TrackKind::Audio);
     for (i, au) in clip.access_units.iter_mut().enumerate() {
-        au.segment = (i % 47 == 0).then_some(1 + i as u64 / 47);
+        au.segment = (i % 47 == 0).then(|| (1 + i as u64 / 47).into());
     }
     for form in [Form::Ts, Form::Fmp4] {
         let segments = segments(form, &clip);

@@ -193,3 +193,28 @@ fn tracks_without_a_place_are_left_out() {
     let muxer = Muxer::new(&Tracks::new(with_video));
     assert_eq!((muxer.video.unwrap().track, muxer.audio.unwrap().track), (1, 2));
 }
+
+#[test]
+fn counters_go_on_when_a_track_comes_back() {
+    let clip = testing::h264_aac();
+    let sound = testing::h264_aac().only(|t| t.kind() == TrackKind::Audio);
+    let pictures = testing::h264_aac().only(|t| t.kind() == TrackKind::Video);
+    let mut muxer = Muxer::new(&clip.tracks);
+    let mut out = BytesMut::new();
+    for part in [&clip, &sound, &clip, &pictures, &clip] {
+        muxer.set_tracks(&part.tracks);
+        muxer.start_segment(&mut out);
+        // Not a whole round of 16 packets, so that one who starts again at 0 is seen.
+        for au in part.access_units.iter().take(41) {
+            muxer.access_unit(au, &mut out);
+        }
+        muxer.end_segment(&mut out);
+    }
+    let mut counters = HashMap::new();
+    pes_packets(&out, &mut counters);
+    assert!(
+        [0, 0x1000, 0x100, 0x101]
+            .iter()
+            .all(|pid| counters.contains_key(pid))
+    );
+}

@@ -3,9 +3,10 @@
 use super::{STANDARD, md5_hex, parameters};
 use crate::Redacted;
 use base64::Engine;
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// What a server asks for in `WWW-Authenticate` (RFC 2617 sections 2 and 3.2.1).
+/// What a server asks for in `WWW-Authenticate` (RFC 2617 sections 2 and 3.2.1, RFC 7616 section 3.3).
 #[derive(Clone, PartialEq, Eq)]
 pub enum Challenge {
     Basic,
@@ -21,6 +22,40 @@ pub struct Asked {
     /// With a quality of protection, as RFC 2617 has it; else as RFC 2069.
     qop: bool,
     stale: bool,
+    algorithm: Algorithm,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Algorithm {
+    #[default]
+    Md5,
+    /// Servers that know it say so, and want it said in the answer.
+    Sha256,
+}
+
+impl Algorithm {
+    fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("MD5") {
+            Some(Self::Md5)
+        } else if text.eq_ignore_ascii_case("SHA-256") {
+            Some(Self::Sha256)
+        } else {
+            None
+        }
+    }
+
+    fn hex(self, parts: &[&str]) -> String {
+        match self {
+            Self::Md5 => md5_hex(parts),
+            Self::Sha256 => {
+                let mut sha256 = Sha256::new();
+                for part in parts {
+                    sha256.update(part.as_bytes());
+                }
+                hex::encode(sha256.finalize())
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Challenge {
@@ -33,12 +68,24 @@ impl fmt::Debug for Challenge {
 }
 
 impl Challenge {
-    /// The best of a response's challenges that can be answered: Digest before Basic, which shows the
-    /// password.
+    /// The best of a response's challenges that can be answered: SHA-256 before MD5, and any Digest before
+    /// Basic, which shows the password. Of equals the first.
     pub fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let all: Vec<_> = headers.filter_map(Self::parse).collect();
-        let digest = all.iter().find(|c| matches!(c, Self::Digest(_)));
-        digest.or_else(|| all.first()).cloned()
+        let all = headers.filter_map(Self::parse);
+        all.reduce(|best, next| {
+            if next.strength() > best.strength() {
+                next
+            } else {
+                best
+            }
+        })
+    }
+
+    const fn strength(&self) -> Option<Algorithm> {
+        match self {
+            Self::Basic => None,
+            Self::Digest(asked) => Some(asked.algorithm),
+        }
     }
 
     /// Of one header. None if it is of a kind that can't be answered.
@@ -60,6 +107,7 @@ impl Challenge {
             opaque: None,
             qop: false,
             stale: false,
+            algorithm: Algorithm::default(),
         };
         for (name, value) in parameters(rest) {
             match name.to_ascii_lowercase().as_str() {
@@ -73,7 +121,7 @@ impl Challenge {
                         return None;
                     }
                 }
-                "algorithm" if !value.eq_ignore_ascii_case("MD5") => return None,
+                "algorithm" => asked.algorithm = Algorithm::parse(&value)?,
                 _ => {}
             }
         }
@@ -102,22 +150,27 @@ impl Challenge {
         };
         let (method, uri) = request;
         let Asked { realm, nonce, .. } = asked;
+        let algorithm = asked.algorithm;
         let (ha1, ha2) = (
-            md5_hex(&[username, ":", realm, ":", password]),
-            md5_hex(&[method, ":", uri]),
+            algorithm.hex(&[username, ":", realm, ":", password]),
+            algorithm.hex(&[method, ":", uri]),
         );
         let count = format!("{count:08x}");
         let (response, qop) = if asked.qop {
             let parts = [&ha1, ":", nonce, ":", &count, ":", client_nonce, ":auth:", &ha2];
             let qop = format!(", qop=auth, nc={count}, cnonce=\"{client_nonce}\"");
-            (md5_hex(&parts), qop)
+            (algorithm.hex(&parts), qop)
         } else {
-            (md5_hex(&[&ha1, ":", nonce, ":", &ha2]), String::new())
+            (algorithm.hex(&[&ha1, ":", nonce, ":", &ha2]), String::new())
         };
         let opaque = asked.opaque.as_deref();
         let opaque = opaque.map(|text| format!(", opaque=\"{}\"", quoted(text)));
+        let named = match algorithm {
+            Algorithm::Md5 => "",
+            Algorithm::Sha256 => ", algorithm=SHA-256",
+        };
         format!(
-            "Digest username=\"{}\", realm=\"{}\", nonce=\"{}\", uri=\"{}\", response=\"{response}\"{qop}{}",
+            "Digest username=\"{}\", realm=\"{}\", nonce=\"{}\", uri=\"{}\", response=\"{response}\"{qop}{named}{}",
             quoted(username),
             quoted(realm),
             quoted(nonce),
@@ -161,6 +214,39 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_rfc_7616() {
+        let offered = |algorithm: &str| {
+            format!(
+                "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={algorithm}, \
+                 nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", \
+                 opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
+            )
+        };
+        let (md5, sha256) = (offered("MD5"), offered("SHA-256"));
+        let answer = |headers: &[&str]| {
+            let challenge = best(headers).expect("a challenge");
+            let password = Redacted::new("Circle of Life".to_owned());
+            let nonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+            challenge.answer("Mufasa", &password, ("GET", "/dir/index.html"), 1, nonce)
+        };
+        let strong = "response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\"";
+        // The stronger one, wherever it stands.
+        for headers in [&[&*sha256][..], &[&md5, &sha256], &[&sha256, &md5, "Basic"]] {
+            let answer = answer(headers);
+            assert!(
+                answer.contains(strong) && answer.contains(", algorithm=SHA-256"),
+                "{answer}"
+            );
+        }
+        let weak = answer(&[&md5]);
+        assert!(
+            weak.contains("response=\"8ca523f5e9506fed4657c9700eebdbec\""),
+            "{weak}"
+        );
+        assert!(!weak.contains("algorithm"), "as ever: {weak}");
+    }
+
+    #[test]
     fn what_is_answered_is_what_the_server_expects() {
         for asked in [
             "Digest realm=\"a \\\"b\\\"\",nonce=\"x\"",
@@ -187,7 +273,7 @@ mod tests {
         for order in [[digest, "Basic realm=\"r\""], ["Basic realm=\"r\"", digest]] {
             assert!(matches!(best(&order), Some(Challenge::Digest(_))));
         }
-        let unknown = "Digest realm=\"r\",nonce=\"n\",algorithm=SHA-256";
+        let unknown = "Digest realm=\"r\",nonce=\"n\",algorithm=SHA-512-256";
         assert_eq!(best(&[unknown, "Basic"]), Some(Challenge::Basic));
         for header in [
             unknown,

@@ -177,6 +177,51 @@ fn a_refusal_is_told_without_what_is_secret() {
 }
 
 #[test]
+fn parts_of_what_is_secret_are_not_told_either() {
+    let mut out = BytesMut::new();
+    let config = config("rtsp://h/door?x=1&token=can%61ry", Some("canary-pw"));
+    let client = Session::begin(config, "v=0".to_owned(), 1, secs(0), &mut out);
+    for (said, told) in [
+        ("no x=1&token=can%61ry here", "no [redacted] here"),
+        ("token=canary is old", "[redacted] is old"),
+        (
+            "canary (can%61ry) by canary-pw",
+            "[redacted] ([redacted]) by [redacted]",
+        ),
+        ("1 of 10", "1 of 10"),
+    ] {
+        assert_eq!(client.printable(said), told);
+    }
+}
+
+#[test]
+fn a_server_for_which_every_nonce_is_too_old_is_given_up() {
+    let mut out = BytesMut::new();
+    let config = config("rtsp://h/a", Some("pw"));
+    let mut client = Session::begin(config, "v=0".to_owned(), 1, secs(0), &mut out);
+    let mut number = 0;
+    let mut answer = |client: &mut Session, text: &str| {
+        number += 1;
+        let text = format!("RTSP/1.0 {text}\r\nCSeq: {number}\r\n\r\n");
+        let mut input = BytesMut::from(text.as_str());
+        let message = Parser::new().parse(&mut input).expect("RTSP").expect("whole");
+        client.handle_message(secs(0), &message, &mut out)
+    };
+    let stale = "401 Unauthorized\r\nWWW-Authenticate: Digest realm=a, nonce=b, stale=true";
+    // Once to each request it is said.
+    for _ in 0..3 {
+        assert_eq!(answer(&mut client, stale), Ok(None));
+        assert!(answer(&mut client, "200 OK").is_ok());
+    }
+    let mut out = BytesMut::new();
+    assert_eq!(client.state, State::Recording);
+    client.handle_timeout(secs(30), &mut out).expect("due");
+    assert_eq!(answer(&mut client, stale), Ok(None));
+    assert_eq!(answer(&mut client, stale), Ok(None));
+    assert_eq!(answer(&mut client, stale), Err(Error::WrongCredentials));
+}
+
+#[test]
 fn a_session_is_kept_and_silence_ends_it() {
     let mut pair = Pair::new("rtsp://h/door", None, false);
     pair.run().expect("it records");
@@ -266,6 +311,11 @@ fn what_servers_get_wrong_ends_the_session() {
             "RTSP/1.0 200 OK\r\nCSEQ\r\nTransport: RTP/AVP/TCP;interleaved=7-7",
         ],
         &[ANNOUNCED, same, same],
+        &[
+            ANNOUNCED,
+            "RTSP/1.0 200 OK\r\nCSEQ\r\nTransport: RTP/AVP/TCP;interleaved=4-5",
+            "RTSP/1.0 200 OK\r\nCSEQ\r\nTransport: RTP/AVP/TCP;interleaved=3-4",
+        ],
         &["RTSP/1.0 200 OK\r\nCSEQ\r\nSession: a", other],
     ] {
         let (last, ..) = after(answers);

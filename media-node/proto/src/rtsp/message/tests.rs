@@ -63,6 +63,22 @@ fn messages_of_all_kinds_share_a_connection() {
 }
 
 #[test]
+fn methods_are_tokens() {
+    for method in ["PLAY2", "X-FLUSH", "GET_PARAMETER", "a.b"] {
+        let text = format!("{method} rtsp://h/a RTSP/1.0\r\n\r\n");
+        assert_eq!(request(text.as_bytes()).method(), method);
+    }
+    for text in [
+        &b"P(Y * RTSP/1.0\r\n\r\n"[..],
+        b"A/B * RTSP/1.0\r\n\r\n",
+        b"A:B * RTSP/1.0\r\n\r\n",
+    ] {
+        let refused = Parser::new().parse(&mut BytesMut::from(text));
+        assert_eq!(refused, Err(Error::StartLine { offset: 0 }), "{text:?}");
+    }
+}
+
+#[test]
 fn line_ends_folding_and_repeated_headers() {
     let request = request(b"PLAY rtsp://h/a RTSP/1.0\nA: 1\nB:  x\r\n\t y  \r\nA:2\n\n");
     assert_eq!(request.headers.all("a").collect::<Vec<_>>(), ["1", "2"]);

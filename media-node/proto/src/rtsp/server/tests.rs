@@ -471,6 +471,36 @@ fn announcements_that_are_refused() {
 }
 
 #[test]
+fn a_method_that_nobody_knows_is_no_end() {
+    let mut fixture = Fixture::new(config());
+    for method in ["PLAY2", "X-FLUSH"] {
+        let status = fixture.status(method, "rtsp://h/Room/Door", &[], "");
+        assert_eq!(status, "455 Method Not Valid In This State");
+    }
+}
+
+#[test]
+fn rights_are_those_of_the_stream_also_where_nothing_was_described() {
+    let mut fixture = Fixture::new(config());
+    for control in ["streamid=1", "streamid=1?token=abc", "streamid=x", "streamid=256"] {
+        fixture.setup(control, TCP);
+    }
+    let asked = fixture.events.iter().filter_map(|event| match event {
+        Event::Authorize(authorize) => Some(authorize.path.as_str()),
+        _ => None,
+    });
+    assert_eq!(
+        asked.collect::<Vec<_>>(),
+        [
+            "/room/door",
+            "/room/door",
+            "/room/door/streamid=x",
+            "/room/door/streamid=256"
+        ]
+    );
+}
+
+#[test]
 fn setups_that_are_refused() {
     // Nothing was described.
     let mut fixture = Fixture::new(config());
