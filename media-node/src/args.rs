@@ -30,6 +30,8 @@ pub enum Role {
     Node(Pod),
     /// A pod that viewers and API clients talk to.
     Gateway(Gateway),
+    /// Makes the index of recordings again from the bucket, or compares the two.
+    Index(Index),
     /// Plays a stream for a moment and says what came; for tests and probes.
     Probe(Probe),
 }
@@ -211,6 +213,43 @@ pub struct Gateway {
     /// single gateway.
     #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+}
+
+/// The index of recordings. Run it in a gateway's pod, or beside a standalone node with its data folder.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Index {
+    #[command(subcommand)]
+    pub action: IndexAction,
+    /// The data folder of a standalone node, or of the gateway.
+    #[arg(long, env = "WEIR_DATA", default_value = "weir-data")]
+    pub data: PathBuf,
+    /// Name of the gateway's pod; without it, the index is a standalone node's.
+    #[arg(long, env = "POD_NAME", requires = "pod_namespace", requires = "pool")]
+    pub pod_name: Option<String>,
+    /// Namespace of the pod and of its MediaPool.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+    /// Name of the MediaPool.
+    #[arg(long, env = "WEIR_POOL")]
+    pub pool: Option<String>,
+    /// Folder of the object store's Secret: files `accessKeyId` and `secretAccessKey`.
+    #[arg(long, env = "WEIR_STORAGE_DIR")]
+    pub storage_dir: Option<PathBuf>,
+    /// Where the index is: `postgres://…`; by default a SQLite file in the data folder.
+    #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum IndexAction {
+    /// Makes the index say what is in the bucket.
+    Rebuild,
+    /// Says what is missing, cut short or not listed, and changes nothing.
+    Verify {
+        /// Reads all segments rather than asking for their sizes.
+        #[arg(long)]
+        deep: bool,
+    },
 }
 
 #[derive(Clone, Debug, ClapArgs)]

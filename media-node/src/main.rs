@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             Role::Standalone(args) => role::standalone::run(args).await,
             Role::Node(args) => role::node::run(args).await,
             Role::Gateway(args) => role::gateway::run(args).await,
+            Role::Index(args) => role::index::run(args).await,
             Role::Probe(args) => role::probe::run(args).await,
         }
     });

@@ -59,6 +59,7 @@ pub struct MetadataError(pub &'static str);
 const CAMERA: &str = "weir-camera";
 const PATH: &str = "weir-path";
 const END: &str = "weir-end-ms";
+const BYTES: &str = "weir-bytes";
 const INIT: &str = "weir-init-bytes";
 const TABLE: &str = "weir-table-offset";
 const FRAMES: &str = "weir-frames";
@@ -134,6 +135,7 @@ impl SegmentFacts {
             (CAMERA, name(&self.camera)),
             (PATH, name(&self.path)),
             (END, self.end_ms.to_string()),
+            (BYTES, self.bytes.to_string()),
             (INIT, self.init_bytes.to_string()),
             (TABLE, self.table_offset.to_string()),
             (FRAMES, self.frames.to_string()),
@@ -148,7 +150,7 @@ impl SegmentFacts {
     /// From an object's key, size and metadata.
     ///
     /// # Errors
-    /// Something is missing, or doesn't fit the rest: the object is another's, or was copied without its metadata.
+    /// Something is missing, or doesn't fit the rest: the object is another's, cut short, or was copied without its metadata.
     pub fn from_metadata(
         key: &SegmentKey,
         bytes: u64,
@@ -182,6 +184,9 @@ impl SegmentFacts {
                 .map(|text| TrackFacts::parse(text).ok_or(MetadataError(TRACKS)))
                 .collect::<Result<_, _>>()?,
         };
+        if number::<u64>(text(BYTES)?, BYTES)? != bytes {
+            return Err(MetadataError(BYTES));
+        }
         if facts.end_ms <= facts.start_ms {
             return Err(MetadataError(END));
         }

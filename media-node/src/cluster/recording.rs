@@ -3,6 +3,7 @@
 
 use super::resource::{Kind, ResourceWriter, Target, World};
 use crate::record::{Label, Recorders, Wanted};
+use crate::store::sql::Keeping;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,5 +165,41 @@ fn label(schedule: &RecordSchedule) -> Label {
         schedule: schedule.metadata.name.clone().unwrap_or_default(),
         length: Some(schedule.spec.recording_length.get()).filter(|length| !length.is_zero()),
         overlap: schedule.spec.overlap,
+    }
+}
+
+/// How long the footage of cameras is kept, by their uids, as schedules say: of those that choose a camera the one that keeps
+/// longest counts.
+pub fn keepings(world: &World) -> HashMap<String, Keeping> {
+    let schedules = world.schedules.state();
+    let cameras = world.cameras.state();
+    let of_camera = |camera: &Arc<Camera>| {
+        let chosen: Vec<Keeping> = schedules
+            .iter()
+            .filter(|s| s.chooses(camera))
+            .map(|s| keeping(s))
+            .collect();
+        // None, which is for ever, is longer than any.
+        let longest = |of: fn(&Keeping) -> Option<i64>| {
+            let all: Option<Vec<i64>> = chosen.iter().map(of).collect();
+            all.and_then(|all| all.into_iter().max())
+        };
+        let uid = camera.metadata.uid.clone().filter(|_| !chosen.is_empty())?;
+        let keeping = Keeping {
+            age_ms: longest(|k| k.age_ms),
+            bytes: longest(|k| k.bytes),
+        };
+        Some((uid, keeping))
+    };
+    cameras.iter().filter_map(of_camera).collect()
+}
+
+fn keeping(schedule: &RecordSchedule) -> Keeping {
+    let retention = schedule.spec.retention.as_ref();
+    let age = retention.and_then(|r| r.age.as_ref());
+    let size = retention.and_then(|r| r.size.as_ref());
+    Keeping {
+        age_ms: age.map(|age| i64::try_from(age.get().as_millis()).unwrap_or(i64::MAX)),
+        bytes: size.map(|size| i64::try_from(size.bytes()).unwrap_or(i64::MAX)),
     }
 }

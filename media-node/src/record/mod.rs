@@ -20,13 +20,17 @@
 //! | `catalogue` | that index, in SQL |
 //! | `report` | what is told to the index, between pods |
 //! | `playback` | what is stored, as MP4 and HLS of any range |
+//! | `keeper` | deletes what is too old |
+//! | `census` | the index against the bucket |
 //! | `states` | what can be said of each camera's recording |
 //!
 //! When a camera is to be recorded is the cluster's to say, from schedules; what is in a segment is
 //! `weir-recording`'s.
 
 mod catalogue;
+mod census;
 mod cutter;
+mod keeper;
 mod note;
 mod playback;
 mod recorder;
@@ -40,6 +44,8 @@ mod wanted;
 mod writer;
 
 pub use catalogue::SqlCatalogue;
+pub use census::{Census, CensusError, Depth, Problem, rebuild, verify};
+pub use keeper::{Keeper, Rules};
 pub use note::{Catalogue, CatalogueError, Finished};
 pub use playback::{Footage, Playback, PlaybackError, Span};
 pub use recorders::{Recorders, Settings};

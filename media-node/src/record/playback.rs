@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tracing::warn;
 use weir_proto::fmp4::{self, Fragment};
 use weir_proto::media::Tracks;
 use weir_recording::cover::{Covered, cover};
@@ -120,10 +121,9 @@ impl Playback {
             return Ok(None);
         }
         let bucket = self.bucket()?;
-        let heads = self.heads(&bucket, &covered).await?;
-        let sources: Vec<Source> = covered
+        let shown = self.heads(&bucket, covered.clone()).await?;
+        let sources: Vec<Source> = shown
             .iter()
-            .zip(&heads)
             .map(|(part, head)| Source {
                 tracks: head.tracks.clone(),
                 session: part.segment.session,
@@ -159,10 +159,10 @@ impl Playback {
             entries.extend(covered.iter().map(|part| whole_entry(part.segment, &link)));
         } else {
             let bucket = self.bucket()?;
-            let heads = self.heads(&bucket, &covered).await?;
+            let shown = self.heads(&bucket, covered.clone()).await?;
             // The same parameters make the same init segment, so that the first one's serves for all.
             let mut init: Option<(String, u64, &Tracks)> = None;
-            for (part, head) in covered.iter().zip(&heads) {
+            for (part, head) in &shown {
                 if init.as_ref().is_none_or(|(_, _, tracks)| **tracks != head.tracks) {
                     let uri = link(&part.segment.key());
                     init = Some((uri, part.segment.init_bytes, &head.tracks));
@@ -252,12 +252,31 @@ impl Playback {
         self.0.bucket.borrow().clone().ok_or(PlaybackError::NoBucket)
     }
 
-    async fn heads(&self, bucket: &Bucket, parts: &[Covered<'_>]) -> Result<Vec<Arc<Head>>, PlaybackError> {
+    /// What is in the segments. Those that are missing or damaged are left out: the rest is shown, and they are a gap.
+    async fn heads<'a>(
+        &self,
+        bucket: &Bucket,
+        parts: Vec<Covered<'a>>,
+    ) -> Result<Vec<(Covered<'a>, Arc<Head>)>, PlaybackError> {
         let reading: Vec<_> = parts
             .iter()
             .map(|part| self.clone().head(bucket.clone(), part.segment.clone()))
             .collect();
-        stream::iter(reading).buffered(AT_ONCE).try_collect().await
+        let heads: Vec<_> = stream::iter(reading).buffered(AT_ONCE).collect().await;
+        let mut shown = Vec::with_capacity(parts.len());
+        for (part, head) in parts.into_iter().zip(heads) {
+            match head {
+                Ok(head) => shown.push((part, head)),
+                Err(
+                    error @ (PlaybackError::Damaged { .. } | PlaybackError::Store(object::Error::NotFound)),
+                ) => {
+                    metrics::counter!("weir_playback_missing_segments_total").increment(1);
+                    warn!(segment = %part.segment.key(), %error, "a segment that the index lists can't be shown");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(shown)
     }
 
     async fn head(self, bucket: Bucket, segment: SegmentFacts) -> Result<Arc<Head>, PlaybackError> {

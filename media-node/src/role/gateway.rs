@@ -123,6 +123,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let pool = pool_router(directory.clone(), auth.clone()).merge(index_router(catalogue, auth.clone()));
     let keys = KeySource::Folder(pod.storage_dir.clone());
     let bucket = recording::follow_bucket(world.clone(), keys, None, ending.clone());
+    let deleting = Arc::new(tokio::sync::Notify::new());
+    recording::keep(&world, database.clone(), bucket.clone(), deleting, ending.clone());
     let archive = recording::archive(&world, database.clone(), bucket);
     let api = Api {
         auth,

@@ -5,6 +5,7 @@ mod catalogue;
 mod demo;
 mod directory;
 pub mod gateway;
+pub mod index;
 mod limits;
 pub mod node;
 mod ordinal;

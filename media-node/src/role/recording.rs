@@ -2,10 +2,10 @@
 
 use crate::api::Archive;
 use crate::args;
-use crate::cluster::recording::Scheduling;
+use crate::cluster::recording::{Scheduling, keepings};
 use crate::cluster::resource::{ResourceWriter, SecretData, Secrets, World};
 use crate::hub::Hub;
-use crate::record::{self, Catalogue, Playback, Recorders, States, Uploader, UploaderParts};
+use crate::record::{self, Catalogue, Keeper, Playback, Recorders, States, Uploader, UploaderParts};
 use crate::store::object::{Bucket, Embedded, Keys, Location};
 use crate::store::spool::Spool;
 use crate::store::sql::Database;
@@ -246,4 +246,22 @@ pub(super) fn archive(world: &World, index: Database, bucket: watch::Receiver<Op
             StreamPath::parse(&camera.path())
         }),
     }
+}
+
+/// Deletes old footage until `stop`.
+pub(super) fn keep(
+    world: &World,
+    database: Database,
+    bucket: watch::Receiver<Option<Bucket>>,
+    bell: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let world = world.clone();
+    let keeper = Keeper {
+        database,
+        bucket,
+        rules: Arc::new(move || keepings(&world)),
+        bell,
+    };
+    tokio::spawn(keeper.run(stop));
 }

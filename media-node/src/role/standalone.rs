@@ -148,6 +148,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         world: world.clone(),
         ordinal: Ordinal::default(),
     });
+    let deleting = Arc::new(tokio::sync::Notify::new());
+    recording::keep(&world, database.clone(), bucket.clone(), deleting, ending.clone());
     let archive = recording::archive(&world, database.clone(), bucket);
     let api = Api {
         auth: auth.clone(),

@@ -11,10 +11,12 @@ mod gateways;
 mod location;
 mod migration;
 mod segments;
+mod trash;
 
 pub use error::Error;
 pub use location::Location;
 pub use segments::{Extent, SegmentRow};
+pub use trash::Keeping;
 
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     TransactionTrait,
 };
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// No segment is longer: a day.
 const LONGEST_MS: i64 = 86_400_000;
@@ -149,16 +149,20 @@ impl Database {
         Ok(())
     }
 
-    /// All keys of a camera's segments.
-    pub async fn segment_keys(&self, camera_uid: &str) -> Result<HashSet<String>, Error> {
-        let keys = segment::Entity::find()
+    /// All segments of a camera, by key, with their sizes.
+    pub async fn segment_sizes(&self, camera_uid: &str) -> Result<HashMap<String, u64>, Error> {
+        let rows = segment::Entity::find()
             .select_only()
             .column(segment::Column::Key)
+            .column(segment::Column::Bytes)
             .filter(segment::Column::CameraUid.eq(camera_uid))
-            .into_tuple::<String>()
+            .into_tuple::<(String, i64)>()
             .all(&self.connections)
             .await;
-        Ok(keys.map_err(|source| self.error(source))?.into_iter().collect())
+        let rows = rows.map_err(|source| self.error(source))?.into_iter();
+        Ok(rows
+            .map(|(key, bytes)| (key, u64::try_from(bytes).unwrap_or(0)))
+            .collect())
     }
 }
 

@@ -5,6 +5,8 @@
 
 pub(super) mod account_revision;
 pub(super) mod gateway;
+pub(super) mod object_trash;
+pub(super) mod retention;
 pub(super) mod segment;
 pub(super) mod token;
 pub(super) mod user;

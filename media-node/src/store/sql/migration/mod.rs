@@ -4,6 +4,7 @@ mod m0001_accounts;
 mod m0002_account_revision;
 mod m0003_gateways;
 mod m0005_segments;
+mod m0006_retention;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_account_revision::Migration),
             Box::new(m0003_gateways::Migration),
             Box::new(m0005_segments::Migration),
+            Box::new(m0006_retention::Migration),
         ]
     }
 }

@@ -1,0 +1,301 @@
+//! Deletes footage whose time is over, and what users want deleted: journaled, so that what is begun is done, and nothing is
+//! listed that is half gone. Only objects that the index or the journal names are touched; rules of the bucket are left alone.
+
+use crate::store::object::Bucket;
+use crate::store::sql::{self, Database, Keeping, SegmentRow};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often is looked for what is too old.
+const ROUND: Duration = Duration::from_mins(1);
+/// Segments of a camera that one round deletes at most: a clock or a rule that is wrong for a moment costs so much.
+const MOST_SEGMENTS: u64 = 500;
+/// Objects that are deleted in one go.
+const MOST_OBJECTS: u64 = 1_000;
+/// A clock that has been set by more deletes nothing by age until it has been right for so long.
+const STEP: Duration = Duration::from_mins(10);
+const TRUST: Duration = Duration::from_hours(1);
+
+/// From a camera's uid to how long its footage is kept, for cameras that schedules choose now.
+pub type Rules = Arc<dyn Fn() -> HashMap<String, Keeping> + Send + Sync>;
+
+/// What a keeper works with.
+pub struct Keeper {
+    pub database: Database,
+    pub bucket: watch::Receiver<Option<Bucket>>,
+    pub rules: Rules,
+    /// Rings when something has been put into the journal.
+    pub bell: Arc<Notify>,
+}
+
+/// Whether the clock can be believed.
+struct Clock {
+    began: (Instant, SystemTime),
+    set_at: Option<Instant>,
+}
+
+impl Keeper {
+    /// Goes on until `stop`. Several may run at once.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut clock = Clock {
+            began: (Instant::now(), SystemTime::now()),
+            set_at: None,
+        };
+        loop {
+            let worked = async {
+                self.forget_old(&mut clock).await?;
+                self.empty().await
+            };
+            match stop.run_until_cancelled(worked).await {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    metrics::counter!("weir_retention_failures_total").increment(1);
+                    warn!(error, "old footage can't be deleted now");
+                }
+            }
+            let rung = tokio::time::timeout(ROUND, self.bell.notified());
+            if stop.run_until_cancelled(rung).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Takes what is too old or too much out of the index.
+    async fn forget_old(&self, clock: &mut Clock) -> Result<(), String> {
+        let told = |error: sql::Error| error.chain();
+        let mut keepings = self.database.keepings().await.map_err(told)?;
+        for (uid, keeping) in (self.rules)() {
+            if keepings.get(&uid) != Some(&keeping) {
+                self.database.keep(&uid, keeping).await.map_err(told)?;
+                keepings.insert(uid, keeping);
+            }
+        }
+        if keepings.values().all(|k| *k == Keeping::default()) {
+            return Ok(());
+        }
+        let now_ms = clock.believed_ms();
+        for extent in self.database.extents().await.map_err(told)? {
+            let Some(keeping) = keepings.get(&extent.camera_uid) else {
+                continue;
+            };
+            let too_old = match (keeping.age_ms, now_ms) {
+                (Some(age_ms), Some(now_ms)) => now_ms.saturating_sub(age_ms),
+                _ => i64::MIN,
+            };
+            let too_much = keeping
+                .bytes
+                .map_or(0, |most| extent.bytes.saturating_sub(most))
+                .max(0);
+            if extent.first_ms >= too_old && too_much == 0 {
+                continue;
+            }
+            let oldest = self
+                .database
+                .oldest_segments(&extent.camera_uid, i64::MAX, MOST_SEGMENTS)
+                .await
+                .map_err(told)?;
+            let keys = over(&oldest, too_old, too_much as u64);
+            if keys.is_empty() {
+                continue;
+            }
+            info!(
+                camera = extent.camera_uid,
+                segments = keys.len(),
+                "footage is deleted: it has been kept as long as its schedules say"
+            );
+            metrics::counter!("weir_retention_segments_total").increment(keys.len() as u64);
+            self.database.trash_segments(&keys).await.map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the objects that the journal names.
+    async fn empty(&self) -> Result<(), String> {
+        loop {
+            let keys = self
+                .database
+                .trash(MOST_OBJECTS)
+                .await
+                .map_err(|error| error.chain())?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let bucket = self
+                .bucket
+                .borrow()
+                .clone()
+                .ok_or("no object store is configured")?;
+            let left = bucket.delete(&keys).await.map_err(|error| error.to_string())?;
+            let failed: HashMap<&str, &str> = left
+                .iter()
+                .map(|(key, why)| (key.as_str(), why.as_str()))
+                .collect();
+            let gone: Vec<String> = keys
+                .iter()
+                .filter(|key| !failed.contains_key(key.as_str()))
+                .cloned()
+                .collect();
+            self.database
+                .empty_trash(&gone)
+                .await
+                .map_err(|error| error.chain())?;
+            if let Some((key, why)) = left.first() {
+                return Err(format!("{} objects are left, {key} for one: {why}", left.len()));
+            }
+        }
+    }
+}
+
+/// Of the oldest segments those that end before `too_old`, and as many more as make up `too_much` bytes.
+fn over(oldest: &[SegmentRow], too_old: i64, too_much: u64) -> Vec<String> {
+    let mut freed = 0;
+    oldest
+        .iter()
+        .take_while(|segment| {
+            let goes = segment.end_ms <= too_old || freed < too_much;
+            freed += segment.bytes;
+            goes
+        })
+        .map(|segment| segment.key.clone())
+        .collect()
+}
+
+impl Clock {
+    /// Milliseconds since 1970; none while the clock has just been set.
+    fn believed_ms(&mut self) -> Option<i64> {
+        self.at(Instant::now(), SystemTime::now())
+    }
+
+    fn at(&mut self, now: Instant, wall: SystemTime) -> Option<i64> {
+        let (instant, time) = self.began;
+        let expected = time + (now - instant);
+        let apart = wall
+            .duration_since(expected)
+            .unwrap_or_else(|error| error.duration());
+        self.began = (now, wall);
+        if apart > STEP {
+            warn!(?apart, "the clock was set: nothing is deleted by age for a while");
+            self.set_at = Some(now);
+        }
+        if self.set_at.is_some_and(|at| now - at < TRUST) {
+            return None;
+        }
+        Some(wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::object::Embedded;
+    use crate::store::sql::Location;
+    use bytes::Bytes;
+
+    fn row(number: i64) -> SegmentRow {
+        SegmentRow {
+            key: format!("segments/a/{number}.mp4"),
+            camera_uid: "a".to_owned(),
+            start_ms: number * 1000,
+            end_ms: number * 1000 + 1000,
+            bytes: 100,
+            facts: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn age_and_size() {
+        let rows: Vec<SegmentRow> = (0..10).map(row).collect();
+        assert_eq!(over(&rows, 3000, 0).len(), 3, "those that end at 1, 2 and 3 s");
+        assert_eq!(over(&rows, i64::MIN, 250).len(), 3);
+        assert_eq!(over(&rows, 1000, 500).len(), 5);
+        assert_eq!(over(&rows, i64::MIN, 0).len(), 0);
+        assert_eq!(over(&rows, i64::MAX, 0).len(), 10);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_not_believed() {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let mut clock = Clock {
+            began: (now, wall),
+            set_at: None,
+        };
+        let minute = Duration::from_mins(1);
+        assert!(clock.at(now + minute, wall + minute).is_some());
+        let year = Duration::from_hours(24 * 365);
+        assert_eq!(clock.at(now + 2 * minute, wall + year), None);
+        assert_eq!(
+            clock.at(now + 3 * minute, wall + year + minute),
+            None,
+            "nor a minute later"
+        );
+        let later = now + 4 * minute + TRUST;
+        assert!(clock.at(later, wall + year + 2 * minute + TRUST).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_goes_from_index_and_bucket() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&Location::Sqlite(folder.path().join("index.sqlite")))
+            .await
+            .expect("a database");
+        let stop = CancellationToken::new();
+        let embedded = Embedded::start(&folder.path().join("objects"), stop.clone())
+            .await
+            .expect("a store");
+        let bucket = embedded.bucket();
+        let rows: Vec<SegmentRow> = (0..5).map(row).collect();
+        for row in &rows {
+            bucket
+                .put(&row.key, Bytes::from_static(b"x"), "video/mp4")
+                .await
+                .expect("put");
+        }
+        bucket
+            .put("somebody/else", Bytes::from_static(b"x"), "text/plain")
+            .await
+            .expect("put");
+        database.put_segments(&rows).await.expect("listed");
+        let rules = HashMap::from([(
+            "a".to_owned(),
+            Keeping {
+                age_ms: None,
+                bytes: Some(200),
+            },
+        )]);
+        let (away, receiver) = watch::channel(None);
+        let keeper = Keeper {
+            database: database.clone(),
+            bucket: receiver,
+            rules: Arc::new(move || rules.clone()),
+            bell: Arc::default(),
+        };
+        let mut clock = Clock {
+            began: (Instant::now(), SystemTime::now()),
+            set_at: None,
+        };
+        // Without the bucket it is begun, and lasts.
+        keeper.forget_old(&mut clock).await.expect("forgotten");
+        assert!(keeper.empty().await.is_err());
+        let listed = database
+            .segments("a", i64::MIN, i64::MAX, 100)
+            .await
+            .expect("a list");
+        assert_eq!(listed, rows[3..]);
+        assert_eq!(database.trash(100).await.expect("a list").len(), 3);
+        away.send_replace(Some(bucket.clone()));
+        keeper.empty().await.expect("deleted");
+        assert_eq!(database.trash(100).await.expect("a list").len(), 0);
+        let left = bucket.list("", None).await.expect("a list");
+        let left: Vec<&str> = left.objects.iter().map(|o| o.key.as_str()).collect();
+        assert_eq!(left, ["segments/a/3.mp4", "segments/a/4.mp4", "somebody/else"]);
+        // A camera that is gone is remembered.
+        let keepings = database.keepings().await.expect("a list");
+        assert_eq!(keepings["a"].bytes, Some(200));
+        stop.cancel();
+    }
+}
