@@ -21,6 +21,14 @@ pub(super) const BODY: usize = 64 * 1024;
 /// Longest time that a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The URI as it was sent, in the extensions of requests whose path was cleaned: for who takes values out of paths.
+#[derive(Clone, Debug)]
+pub(super) struct Sent(pub(super) Uri);
+
+/// Whether the request came by TLS; in the extensions of requests, put there by the role.
+#[derive(Clone, Copy, Debug)]
+pub struct IsTls(pub bool);
+
 /// Wraps all routes of a process, those of `egress` included, so that they see clean paths:
 /// without empty and dot segments, and with `%2F` taken for the slash that it stands for. Done in
 /// place and not by a redirect, which would turn a DELETE into a GET.
@@ -29,7 +37,8 @@ pub fn clean_paths(router: Router) -> Router {
         let router = router.clone();
         async move {
             if let Some(uri) = clean_uri(request.uri()) {
-                *request.uri_mut() = uri;
+                let sent = Sent(std::mem::replace(request.uri_mut(), uri));
+                request.extensions_mut().insert(sent);
             }
             Ok::<_, Infallible>(router.oneshot(request).await.into_response())
         }

@@ -12,6 +12,7 @@ mod pod;
 mod pods;
 mod ports;
 pub mod probe;
+mod recorder;
 mod recording;
 mod serving;
 mod shutdown;

@@ -6,7 +6,7 @@ use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
 use super::recording::{self, KeySource, Recording};
 use super::serving::{Offered, Serving};
-use super::{demo, shutdown};
+use super::{demo, recorder, shutdown};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server};
 use crate::args;
 use crate::auth::source_policy::SourcePolicy;
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long opening the account store may take: a busy disk is slow to write a new file for good.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// The name of the only node.
-const ME: &str = "standalone";
+pub(super) const ME: &str = "standalone";
 /// How long the links that are printed open the stream.
 const LINK_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -72,7 +72,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         .context("can't open the account store")?;
     let settings = Settings {
         anonymous_view: args.anonymous_view,
-        relay: RelaySecret::random(),
+        // Tokens that stand on their own are good after a restart.
+        relay: RelaySecret::kept(&args.data.join("relay")).context("can't keep the key of tokens")?,
     };
     let auth = Auth::new(database.clone(), settings);
     let files = args.admin_password_file.as_deref().map(|password| AdminFiles {
@@ -80,6 +81,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         username: None,
     });
     let admin = auth.bootstrap(files).await?;
+    let unionid = args.recorder_unionid.as_deref();
+    let first_unionid = auth.set_up_recorder(&admin.admin, unionid).await?;
 
     let hub = Hub::new();
     let (world, folder) = Folder::open(manifests.clone())
@@ -143,6 +146,12 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     };
     let readiness = Readiness::new();
     let serving = readiness.check("serving");
+    let nodes = Arc::new(recorder::OnlyNode {
+        world: world.clone(),
+        address: args.ports.bind,
+        life: hex::encode(rand::random::<[u8; 8]>()),
+    });
+    let recorder = recorder::build(database.clone(), nodes, &args.recorder)?;
     let directory = Arc::new(Directory {
         hub: hub.clone(),
         world: world.clone(),
@@ -165,6 +174,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         },
         server: Server::new(),
         archive,
+        recorder,
     };
     let publishing = Publishing {
         hub: hub.clone(),
@@ -220,6 +230,12 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             "\nUser {} has the password {}   (shown this once)\n",
             admin.admin,
             password.reveal()
+        );
+    }
+    if let Some(unionid) = &first_unionid {
+        eprintln!(
+            "Clients of the cloud recorder's API have the unionid {}   (shown this once)\n",
+            unionid.reveal()
         );
     }
     greet(
