@@ -428,7 +428,6 @@ pub(super) async fn delete(api: &Api, parameters: &Parameters) -> Result<Respons
     for channel in ids.iter().filter_map(|id| scene.channel(*id)) {
         let target = channel.target();
         courses::delete_of(api, channel).await?;
-        // Its schedules are gone, so that nothing that is recorded is kept.
         api.specs
             .delete(Kind::Camera, &target.namespace, &target.name)
             .await?;

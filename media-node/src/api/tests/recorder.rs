@@ -225,7 +225,7 @@ impl Studio {
             bytes: 1000,
             image_key: Some(format!("{src}.jpg")),
         };
-        self.world.store.store_recording(&new).await.unwrap()
+        self.world.store.store_recording(&new).await.unwrap().unwrap()
     }
 
     fn transmit(told: &Value) -> Value {
@@ -428,8 +428,22 @@ async fn a_record_that_goes_takes_what_no_other_has() {
         (&json!(1), &json!(two))
     );
     // A channel takes the rest; the number does not come again.
+    let uid = studio.uid_of("camera-1").await;
     studio.ask("del_camera?camera_id=1").await;
     assert_eq!(studio.footage.deleted.lock().last().unwrap(), "all");
+    assert_eq!(studio.ask("list_record").await["data"], json!([]));
+    // What is told of it late is thrown away.
+    let late = NewRecording {
+        file_src: "late".into(),
+        camera_uid: uid,
+        node: "node-0".into(),
+        schedule_uid: String::new(),
+        start_ms: BEGIN_MS,
+        end_ms: BEGIN_MS + 1000,
+        bytes: 7,
+        image_key: None,
+    };
+    assert_eq!(studio.world.store.store_recording(&late).await.unwrap(), None);
     assert_eq!(studio.ask("list_record").await["data"], json!([]));
     studio.channel().await;
     let told = studio.ask("list_camera").await;

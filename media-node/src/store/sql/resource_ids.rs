@@ -59,6 +59,19 @@ impl Database {
         work.await.map_err(|source| self.error(source))
     }
 
+    /// Whether an API call has taken the object away, and none of this uid has come since.
+    pub async fn is_resource_closed(&self, api: &str, kind: &str, uid: &str) -> Result<bool, Error> {
+        let found = Entity::find()
+            .filter(Column::Api.eq(api))
+            .filter(Column::Kind.eq(kind))
+            .filter(Column::Uid.eq(uid))
+            .order_by_desc(Column::Id)
+            .one(&self.connections)
+            .await;
+        let row = found.map_err(|source| self.error(source))?;
+        Ok(row.is_some_and(|row| row.closed))
+    }
+
     /// The uid of the object that has this number, if it is there still.
     pub async fn resource_of(&self, api: &str, kind: &str, id: i64) -> Result<Option<String>, Error> {
         let found = Entity::find_by_id((api.to_owned(), kind.to_owned(), id))

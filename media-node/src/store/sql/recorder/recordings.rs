@@ -34,8 +34,12 @@ pub struct NewRecording {
 
 impl Database {
     /// Takes note of a closed recording, with the subject and teacher that its course has now. Told again, it changes what
-    /// the recorder may have learnt since: the end, the length and the snapshot. Gives its number.
-    pub async fn store_recording(&self, new: &NewRecording) -> Result<i64, Error> {
+    /// the recorder may have learnt since: the end, the length and the snapshot. Gives its number; none, and nothing is
+    /// stored, when the camera has been deleted by an API call, which threw all its recordings away.
+    pub async fn store_recording(&self, new: &NewRecording) -> Result<Option<i64>, Error> {
+        if self.is_resource_closed(API, "camera", &new.camera_uid).await? {
+            return Ok(None);
+        }
         let camera = Named {
             uid: new.camera_uid.clone(),
             name: String::new(),
@@ -105,7 +109,7 @@ impl Database {
                 recording::Entity::update(change).exec(&transaction).await?;
             }
             transaction.commit().await?;
-            Ok(row.id)
+            Ok(Some(row.id))
         };
         stored.await.map_err(|source| self.error(source))
     }
