@@ -51,7 +51,7 @@ async fn a_channel_plays_in_a_frame_of_another_site() -> Result<()> {
     const UNION_ID: &str = "canary-unionid-7hTq";
     let node = MediaNode::standalone()
         .protected()
-        .file_camera("door", "h264_aac.mp4", "  path: a/front door\n")
+        .file_camera("door", "h264_aac.mp4", "  path: a/front-door\n")
         .argument("--recorder-unionid")
         .argument(UNION_ID)
         .start()
@@ -60,7 +60,10 @@ async fn a_channel_plays_in_a_frame_of_another_site() -> Result<()> {
     let json = async |path: &str| -> Result<Value> { Ok(serde_json::from_str(&node.text(path).await?.1)?) };
     let told = json(&format!("/api/v1/access_token?unionid={UNION_ID}")).await?;
     let token = told["token"].as_str().context("a token")?;
-    let told = json(&format!("/api/v1/play_camera/camera_id/1/width/640/height/400/token/{token}")).await?;
+    let told = json(&format!(
+        "/api/v1/play_camera/camera_id/1/width/640/height/400/token/{token}"
+    ))
+    .await?;
     let url = told["play_url"].as_str().context("a URL")?;
     let framed: Framed = browser::run("frame.mjs", &["--url", url]).await?;
     framed.watched.expect(3.0)?;

@@ -2,6 +2,7 @@
 
 use super::entity::credential;
 use super::{Database, Error, clock, writing};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, TransactionTrait};
 
 impl Database {
@@ -18,20 +19,22 @@ impl Database {
             credential::Entity::delete_many()
                 .filter(credential::Column::Kind.eq(kind))
                 .filter(credential::Column::UserName.eq(user_name))
+                .filter(credential::Column::Hash.is_not_in(hashes))
                 .exec(&transaction)
                 .await?;
             for hash in hashes {
-                // Another user's, of the same value: the last one counts.
-                credential::Entity::delete_by_id(hash.as_str())
-                    .exec(&transaction)
-                    .await?;
                 let row = credential::ActiveModel {
                     hash: Set(hash.clone()),
                     kind: Set(kind.to_owned()),
                     user_name: Set(user_name.to_owned()),
                     created: Set(now),
                 };
+                // Gateways that start at the same time write the same; of two users the last one has it.
+                let again = OnConflict::column(credential::Column::Hash)
+                    .update_columns([credential::Column::Kind, credential::Column::UserName])
+                    .to_owned();
                 credential::Entity::insert(row)
+                    .on_conflict(again)
                     .exec_without_returning(&transaction)
                     .await?;
             }

@@ -2,7 +2,8 @@
 
 use super::{Cut, Gather, Page};
 use crate::store::sql::entity::gather;
-use crate::store::sql::{Database, Error, clock};
+use crate::store::sql::lock::advisory;
+use crate::store::sql::{Database, Error, clock, writing};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -111,7 +112,10 @@ impl Database {
     pub async fn register_gather(&self, registration: &Registration) -> Result<(), Error> {
         use gather::Column::{Address, Node, Registration as Life, System, Updated};
         let registered = async {
-            let now = clock::read(&self.connections).await?;
+            // Several gateways may see the node come up, and the row has two keys.
+            let transaction = self.connections.begin_with_options(writing()).await?;
+            advisory(&transaction, "recorder/gathers").await?;
+            let now = clock::read(&transaction).await?;
             let default = super::GatherSettings::default();
             let row = gather::ActiveModel {
                 id: Set(registration.id),
@@ -136,10 +140,11 @@ impl Database {
                 .to_owned();
             gather::Entity::insert(row)
                 .on_conflict(again)
-                .exec_without_returning(&self.connections)
-                .await
+                .exec_without_returning(&transaction)
+                .await?;
+            transaction.commit().await
         };
-        registered.await.map(drop).map_err(|source| self.error(source))
+        registered.await.map_err(|source| self.error(source))
     }
 
     /// The gather as it is then; none, and nothing happens, when there is none of that number.
