@@ -2,11 +2,11 @@
 //! something that nobody can guess; what they stand for is looked up.
 
 use super::super::error;
+use super::super::ranges::{Asked, asked};
 use super::super::{Api, cross_origin};
 use super::calendar::Calendar;
 use super::footage::{FootageError, Image, VirtualFile};
 use super::origin::Origin;
-use super::super::ranges::{Asked, asked};
 use super::wire::Fault;
 use crate::store::sql::recorder::{API, CameraFact, Recording};
 use axum::Router;

@@ -165,6 +165,11 @@ impl Studio {
                 tls: false,
             },
             server: Server::new(),
+            archive: crate::api::Archive {
+                playback: Playback::new(world.store.clone(), tokio::sync::watch::channel(None).1),
+                camera_of: Arc::new(|_| None),
+                path_of: Arc::new(|_| None),
+            },
             recorder,
         }));
         let made = world.auth.set_up_recorder("admin", Some(UNION_ID)).await.unwrap();
