@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use weir_tests::{
     Context, Result, ensure, eventually,
     media_node::{Builder, MediaNode},
+    player,
     recorder::{
         LINES, Place,
         place::{Form, has},
@@ -289,6 +290,113 @@ async fn title_zone_and_storage_address_are_settings() -> Result<()> {
     let behind = (now / 3600 % 24 - hour(&grade["created"])?).rem_euclid(24);
     ensure!((4..=6).contains(&behind), "{grade} is {behind} hours behind UTC");
     Ok(())
+}
+
+/// A course that is on: what it records is listed with its subject, served in parts, played in a page, and gone when it is
+/// deleted.
+#[tokio::test]
+async fn a_course_becomes_a_record() -> Result<()> {
+    let node = builder()
+        .file_camera("yard", "h264_aac.mp4", "  displayName: Yard\n")
+        .argument("--recorder-time-zone=UTC")
+        .argument("--segment-seconds=1")
+        .start()
+        .await?;
+    node.until_ready("yard").await?;
+    let place = place_of(&node).await?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_secs();
+    // The epoch was a Thursday.
+    let today = ((now / 86_400 + 4) % 7).to_string();
+    let course = [
+        ("camera_id", "1"),
+        ("subject_id", "2"),
+        ("teacher_id", "1"),
+        ("week_id", today.as_str()),
+        ("elapse_sec", "86399"),
+        ("start_time", "00:00:00"),
+    ];
+    let course_id = place
+        .made("add_course", &course, Form::Query, "course_id")
+        .await?;
+    eventually(secs(30), "some footage", async || {
+        let token = node.login().await?.access;
+        let path = format!("/api/weir/v1/recordings?path=yard&token={token}&from=0&to=4102444800000");
+        let (status, text) = node.text(&path).await?;
+        let told: Value = serde_json::from_str(&text).with_context(|| format!("{status} {text}"))?;
+        let span = &told["spans"][0];
+        let length = span["endMs"].as_i64().unwrap_or(0) - span["startMs"].as_i64().unwrap_or(0);
+        ensure!(length >= 3_000, "{told}");
+        Ok(())
+    })
+    .await?;
+    // It stops at once, and what there is of it is kept.
+    place
+        .done("del_course", &[("course_id", &course_id)], Form::Path)
+        .await?;
+    let row = eventually(secs(30), "the record", async || {
+        let told = place.ask(&place.first, "list_record", &[], Form::Query).await?;
+        ensure!(told["total_num"] == 1, "{told}");
+        Ok(told["data"][0].clone())
+    })
+    .await?;
+    has(
+        &row,
+        &json!({"camera_id": 1, "camera_name": "Yard", "gather_id": 1, "subject_id": 2, "subject_name": "数学"}),
+    )?;
+    let seconds: u64 = row["duration"].as_str().unwrap_or_default().parse()?;
+    ensure!((3..60).contains(&seconds), "{row}");
+    let path = row["file_fdfs"].as_str().context("a path")?.to_owned();
+    ensure!(path.ends_with(&format!("_{course_id}_{seconds}.mp4")), "{row}");
+
+    let head = place.http(&place.first, Method::HEAD, &path, "").await?;
+    let length: f64 = head.header("content-length").parse()?;
+    let said: f64 = row["file_size"].as_str().unwrap_or_default().parse()?;
+    ensure!(
+        head.status == 200 && (length / said - 1.0).abs() < 0.1,
+        "{said} bytes are said: {head:?}"
+    );
+    let part = place
+        .with_headers(&place.first, Method::GET, &path, "", &[("range", "bytes=0-99")])
+        .await?;
+    ensure!(
+        part.status == 206 && part.header("content-length") == "100",
+        "{part:?}"
+    );
+    ensure!(
+        part.header("content-type") == "video/mp4" && part.text.contains("ftyp"),
+        "{part:?}"
+    );
+    let seen = player::probe(&node.http(&path), &[], 2.0).await?;
+    seen.expect(&["h264", "aac"], 2.0)?;
+
+    let id = row["record_id"].to_string();
+    let told = place
+        .done("play_record", &[("record_id", &id)], Form::Query)
+        .await?;
+    let url = told["play_url"].as_str().context("a URL")?;
+    let page = path_of_page(url)?;
+    for clicks in 1..=2 {
+        let page = place.http(&place.first, Method::GET, page, "").await?;
+        ensure!(
+            page.text.contains(&format!("data-clicks=\"{clicks}\"")),
+            "{page:?}"
+        );
+        ensure!(page.text.contains(&path), "{page:?}");
+    }
+    place
+        .done("del_record", &[("record_id", &id)], Form::Path)
+        .await?;
+    place.absent("list_record", &[], "record_id", &id).await?;
+    let gone = place.http(&place.first, Method::GET, &path, "").await?;
+    ensure!(gone.status == 404, "{gone:?}");
+    Ok(())
+}
+
+fn path_of_page(url: &str) -> Result<&str> {
+    let at = url.match_indices('/').nth(2).context("a path")?.0;
+    Ok(&url[at..])
 }
 
 /// Both ports take it, and its neighbours are where they were.

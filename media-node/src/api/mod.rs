@@ -22,8 +22,8 @@ pub use ipchub::server::Server;
 pub(crate) use pool::INDEX;
 pub use pool::{LocalStreams, Pods, Pool};
 pub use recorder::{
-    Footage, FootageError, Image, NoFootage, Node, NodeState, Nodes, Recorder, Settings as RecorderSettings,
-    Viewers, VirtualFile, storage_address, system,
+    Footage, FootageError, Image, Node, NodeState, Nodes, Recorder, Settings as RecorderSettings, Viewers,
+    VirtualFile, storage_address, system,
 };
 pub use request::{IsTls, clean_paths, cross_origin};
 pub use streams::{

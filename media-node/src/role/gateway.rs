@@ -1,6 +1,7 @@
 //! A pod that viewers and API clients talk to.
 
 use super::directory::Directory;
+use super::footage::StoredFootage;
 use super::pod::{self, Pod};
 use super::pods::PoolPods;
 use super::ports::Ports;
@@ -125,12 +126,17 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let pool = pool_router(directory.clone(), auth.clone()).merge(index_router(catalogue, auth.clone()));
     let keys = KeySource::Folder(pod.storage_dir.clone());
     let bucket = recording::follow_bucket(world.clone(), keys, None, ending.clone());
-    let archive = recording::archive(&world, database.clone(), bucket);
+    let archive = recording::archive(&world, database.clone(), bucket.clone());
+    let footage = Arc::new(StoredFootage {
+        playback: archive.playback.clone(),
+        index: database.clone(),
+        bucket,
+    });
     let nodes = Arc::new(recorder::PoolNodes {
         world: world.clone(),
         namespace: pod.pod_namespace.clone(),
     });
-    let recorder = recorder::build(database.clone(), nodes, &args.recorder)?;
+    let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth,
         streams: Pool::new(directory.clone(), Some(others)),

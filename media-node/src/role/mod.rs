@@ -4,6 +4,7 @@
 mod catalogue;
 mod demo;
 mod directory;
+mod footage;
 pub mod gateway;
 mod limits;
 pub mod node;

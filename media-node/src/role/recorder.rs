@@ -1,6 +1,6 @@
 //! What the cloud recorder's API is made of in each role.
 
-use crate::api::{self, Footage, NoFootage, Node, NodeState, Nodes, Recorder, RecorderSettings, Viewers};
+use crate::api::{self, Footage, Node, NodeState, Nodes, Recorder, RecorderSettings, Viewers};
 use crate::args;
 use crate::auth::Auth;
 use crate::cluster::resource::World;
@@ -19,6 +19,7 @@ use weir_proto::Redacted;
 pub(super) fn build(
     database: Database,
     nodes: Arc<dyn Nodes>,
+    footage: Arc<dyn Footage>,
     args: &args::Recorder,
 ) -> anyhow::Result<Recorder> {
     let storage_address = match &args.recorder_storage_address {
@@ -27,7 +28,6 @@ pub(super) fn build(
             format!("{text} is no address of files: write scheme, host and port, such as http://media.example.org:80")
         })?),
     };
-    let footage: Arc<dyn Footage> = Arc::new(NoFootage);
     Ok(Recorder {
         database,
         nodes,

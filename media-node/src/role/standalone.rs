@@ -1,6 +1,7 @@
 //! Everything in one process, without Kubernetes.
 
 use super::directory::Directory;
+use super::footage::StoredFootage;
 use super::limits;
 use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
@@ -146,18 +147,23 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     };
     let readiness = Readiness::new();
     let serving = readiness.check("serving");
-    let nodes = Arc::new(recorder::OnlyNode {
-        world: world.clone(),
-        address: args.ports.bind,
-        life: hex::encode(rand::random::<[u8; 8]>()),
-    });
-    let recorder = recorder::build(database.clone(), nodes, &args.recorder)?;
     let directory = Arc::new(Directory {
         hub: hub.clone(),
         world: world.clone(),
         ordinal: Ordinal::default(),
     });
-    let archive = recording::archive(&world, database.clone(), bucket);
+    let archive = recording::archive(&world, database.clone(), bucket.clone());
+    let footage = Arc::new(StoredFootage {
+        playback: archive.playback.clone(),
+        index: database.clone(),
+        bucket,
+    });
+    let nodes = Arc::new(recorder::OnlyNode {
+        world: world.clone(),
+        address: args.ports.bind,
+        life: hex::encode(rand::random::<[u8; 8]>()),
+    });
+    let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth: auth.clone(),
         streams: Pool::new(directory.clone(), None),

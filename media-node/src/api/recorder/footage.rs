@@ -65,33 +65,3 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 #[error("the footage can't be read or deleted now")]
 pub struct FootageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
-
-/// Where nothing is recorded.
-pub struct NoFootage;
-
-#[async_trait]
-impl Footage for NoFootage {
-    async fn file(&self, _: &str, _: i64, _: i64) -> Result<Option<Arc<dyn VirtualFile>>, FootageError> {
-        Ok(None)
-    }
-
-    async fn image(&self, _: &str) -> Result<Option<Image>, FootageError> {
-        Ok(None)
-    }
-
-    async fn thumbnail(&self, _: &str, _: u16, _: u16) -> Result<Option<Image>, FootageError> {
-        Ok(None)
-    }
-
-    async fn delete(&self, _: &str, _: i64, _: i64) -> Result<(), FootageError> {
-        Ok(())
-    }
-
-    async fn delete_image(&self, _: &str) -> Result<(), FootageError> {
-        Ok(())
-    }
-
-    async fn forget_camera(&self, _: &str) -> Result<(), FootageError> {
-        Ok(())
-    }
-}

@@ -30,7 +30,7 @@ mod teachers;
 mod viewers;
 mod wire;
 
-pub use footage::{Footage, FootageError, Image, NoFootage, VirtualFile};
+pub use footage::{Footage, FootageError, Image, VirtualFile};
 pub use nodes::{Node, NodeState, Nodes, system};
 pub use viewers::Viewers;
 
