@@ -121,7 +121,7 @@ impl Playback {
             return Ok(None);
         }
         let bucket = self.bucket()?;
-        let shown = self.heads(&bucket, covered.clone()).await?;
+        let shown = self.heads(&bucket, covered).await?;
         let sources: Vec<Source> = shown
             .iter()
             .map(|(part, head)| Source {
@@ -133,9 +133,9 @@ impl Playback {
                 to_ms: part.to_ms,
             })
             .collect();
-        let keys = covered
+        let keys = shown
             .iter()
-            .map(|part| part.segment.key().to_string())
+            .map(|(part, _)| part.segment.key().to_string())
             .collect();
         let file = VirtualMp4::new(&sources, from_ms, to_ms)?;
         Ok(file.map(|file| Footage { file, bucket, keys }))
@@ -284,13 +284,25 @@ impl Playback {
         if let Some(known) = self.0.heads.lock().get(&key) {
             return Ok(known.clone());
         }
-        let (init, table) = tokio::try_join!(
-            bucket.read(&key, 0..segment.init_bytes),
-            bucket.read(&key, segment.table_offset..segment.bytes),
-        )?;
         let damaged = |what: String| PlaybackError::Damaged {
             key: key.clone(),
             what,
+        };
+        let read = tokio::try_join!(
+            bucket.read(&key, 0..segment.init_bytes),
+            bucket.read(&key, segment.table_offset..segment.bytes),
+        );
+        let (init, table) = match read {
+            Ok(read) => read,
+            // The store may have a bad moment, or the object be another than was stored.
+            Err(error @ (object::Error::Broken(_) | object::Error::Other(_))) => {
+                return Err(match bucket.head(&key).await? {
+                    Some(head) if head.bytes == segment.bytes => error.into(),
+                    Some(head) => damaged(format!("it has {} of {} bytes", head.bytes, segment.bytes)),
+                    None => object::Error::NotFound.into(),
+                });
+            }
+            Err(error) => return Err(error.into()),
         };
         let scanned = fmp4::scan(&init).map_err(|error| damaged(error.to_string()))?;
         let fragments = fmp4::table::parse(&table).map_err(|error| damaged(error.to_string()))?;
