@@ -16,6 +16,7 @@
 //! | `browser` | players in headless Chromium |
 //! | `tls` | certificates, and clients that trust them |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
+//! | `ingress` | an ingress controller in front of a namespace's gateways |
 //! | `ipchub` | the lines of the ipchub contract, as checks for any place |
 //! | `recorder` | likewise, of the cloud recorder's |
 //!
@@ -26,6 +27,7 @@ pub mod browser;
 pub mod camera;
 pub mod cluster;
 pub mod hls;
+pub mod ingress;
 pub mod ipchub;
 pub mod manifest;
 pub mod media_node;
