@@ -129,6 +129,21 @@ impl Camera {
         self.process.log()
     }
 
+    /// Who publishes to a path of gortsplib's server just now: addresses as the server sees them, without the port.
+    pub fn publishers(&self, path: &str) -> Vec<String> {
+        let mut there = Vec::new();
+        for line in self.log().lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            match words[..] {
+                [_, from, "publishes", at] if at == path => there.push(from.to_owned()),
+                [_, from, "has", "published", at] if at == path => there.retain(|known| known != from),
+                _ => {}
+            }
+        }
+        let host = |from: String| from.rsplit_once(':').map(|(host, _)| host.to_owned());
+        there.into_iter().filter_map(host).collect()
+    }
+
     /// Cuts its power: it is gone without a word.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::tls;
+
 /// A Camera that pulls from an RTSP URL. `more` are further lines of the spec, indented by two blanks each.
 pub fn rtsp_camera(name: &str, url: impl Display, more: &str) -> String {
     camera(name, &format!("  source:\n    rtsp: {{url: \"{url}\"}}\n{more}"))
@@ -65,6 +67,16 @@ pub fn pool_that_allows(name: &str, allow: &[&str]) -> String {
 pub fn secret(name: &str, user: &str, password: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{username: \"{user}\", password: \"{password}\"}}\n"
+    )
+}
+
+/// A Secret with a certificate, as Kubernetes types them.
+pub fn certificate(name: &str, certificate: &tls::Certificate) -> String {
+    let indented = |text: &str| text.trim().replace('\n', "\n    ");
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
+        indented(&certificate.text),
+        indented(&certificate.key)
     )
 }
 
