@@ -67,6 +67,7 @@ struct Head {
 /// A virtual MP4, and where its bytes are.
 pub struct Footage {
     file: VirtualMp4,
+    playback: Playback,
     bucket: Bucket,
     /// Keys of the objects, by source.
     keys: Vec<String>,
@@ -133,12 +134,17 @@ impl Playback {
                 to_ms: part.to_ms,
             })
             .collect();
-        let keys = covered
+        let keys = shown
             .iter()
-            .map(|part| part.segment.key().to_string())
+            .map(|(part, _)| part.segment.key().to_string())
             .collect();
         let file = VirtualMp4::new(&sources, from_ms, to_ms)?;
-        Ok(file.map(|file| Footage { file, bucket, keys }))
+        Ok(file.map(|file| Footage {
+            file,
+            playback: self.clone(),
+            bucket,
+            keys,
+        }))
     }
 
     /// A playlist of a range; none if there is no footage in it. `link` gives the URI of a segment's object.
@@ -215,6 +221,7 @@ impl Playback {
         let bucket = self.bucket()?;
         let key = key.to_string();
         let Some(head) = bucket.head(&key).await? else {
+            self.forget(&key);
             return Ok(None);
         };
         let Some(range) = range(head.bytes) else {
@@ -284,13 +291,25 @@ impl Playback {
         if let Some(known) = self.0.heads.lock().get(&key) {
             return Ok(known.clone());
         }
-        let (init, table) = tokio::try_join!(
-            bucket.read(&key, 0..segment.init_bytes),
-            bucket.read(&key, segment.table_offset..segment.bytes),
-        )?;
         let damaged = |what: String| PlaybackError::Damaged {
             key: key.clone(),
             what,
+        };
+        let read = tokio::try_join!(
+            bucket.read(&key, 0..segment.init_bytes),
+            bucket.read(&key, segment.table_offset..segment.bytes),
+        );
+        let (init, table) = match read {
+            Ok(read) => read,
+            // The answer was cut short, or the object is.
+            Err(object::Error::Broken(what)) => {
+                return Err(match bucket.head(&key).await? {
+                    Some(head) if head.bytes == segment.bytes => object::Error::Broken(what).into(),
+                    Some(head) => damaged(format!("it has {} of {} bytes", head.bytes, segment.bytes)),
+                    None => object::Error::NotFound.into(),
+                });
+            }
+            Err(error) => return Err(error.into()),
         };
         let scanned = fmp4::scan(&init).map_err(|error| damaged(error.to_string()))?;
         let fragments = fmp4::table::parse(&table).map_err(|error| damaged(error.to_string()))?;
@@ -304,6 +323,11 @@ impl Playback {
         }
         heads.insert(key.clone(), head.clone());
         Ok(head)
+    }
+
+    /// Reading the object has failed: who asks next looks at it again.
+    fn forget(&self, key: &str) {
+        self.0.heads.lock().remove(key);
     }
 }
 
@@ -339,19 +363,22 @@ impl Footage {
                 }),
             }
         }
-        let (bucket, keys) = (self.bucket.clone(), self.keys.clone());
+        let (playback, bucket, keys) = (self.playback.clone(), self.bucket.clone(), self.keys.clone());
         stream::iter(runs)
             .then(move |run| {
                 let key = match &run {
                     Run::Object { source, .. } => keys.get(*source).cloned().unwrap_or_default(),
                     Run::Header(_) => String::new(),
                 };
-                let bucket = bucket.clone();
+                let (playback, bucket) = (playback.clone(), bucket.clone());
                 async move {
-                    match run {
-                        Run::Header(bytes) => Ok(stream::iter([Ok(bytes)]).boxed()),
-                        Run::Object { ranges, .. } => read_ranges(&bucket, &key, ranges).await,
-                    }
+                    let ranges = match run {
+                        Run::Header(bytes) => return Ok(stream::iter([Ok(bytes)]).boxed()),
+                        Run::Object { ranges, .. } => ranges,
+                    };
+                    let read = read_ranges(&bucket, &key, ranges).await;
+                    let read = read.inspect_err(|_| playback.forget(&key))?;
+                    Ok(read.inspect_err(move |_| playback.forget(&key)).boxed())
                 }
             })
             .try_flatten()

@@ -300,8 +300,18 @@ impl Bucket {
         let last = range.end.saturating_sub(1);
         let asked = self.client.get_object().bucket(&self.name).key(key);
         let got = asked.range(format!("bytes={}-{last}", range.start)).send().await;
-        Ok(got.map_err(|error| Error::of(&error))?.body)
+        let got = got.map_err(|error| Error::of(&error))?;
+        let wanted = range.end.saturating_sub(range.start);
+        match got.content_length().and_then(|n| u64::try_from(n).ok()) {
+            Some(bytes) if bytes != wanted => {
+                Err(Error::Broken(format!("{bytes} of {wanted} bytes are there")))
+            }
+            _ => Ok(got.body),
+        }
     }
+    ///
+    /// # Errors
+    /// [`Error::Broken`] too where the object is shorter than that.
 
     /// A page of the objects whose keys begin with `prefix`, from where the page before ended.
     pub async fn list(&self, prefix: &str, from: Option<&str>) -> Result<Page, Error> {
