@@ -40,6 +40,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(90);
 /// Larger objects are sent in parts. S3 takes parts from 5 MiB.
 const PART_BYTES: u64 = 8 << 20;
+/// An upload that has failed is given up once more after this long.
+const ABORT_AGAIN: Duration = Duration::from_millis(500);
 /// How many keys one request may delete (S3).
 const MOST_DELETED: usize = 1_000;
 
@@ -198,9 +200,13 @@ impl Bucket {
         let sent = self.send_parts(key, &upload, file, length).await;
         if sent.is_err() {
             // Parts of an upload that is not completed cost as much as objects. Stores clear them away by a
-            // rule of the bucket, if it has one; best effort.
-            let abort = self.client.abort_multipart_upload().bucket(&self.name);
-            let _ = abort.key(key).upload_id(&upload).send().await;
+            // rule of the bucket, if it has one; best effort. A part that the store is still taking outlasts
+            // an abort, so there is another.
+            for pause in [Duration::ZERO, ABORT_AGAIN] {
+                tokio::time::sleep(pause).await;
+                let abort = self.client.abort_multipart_upload().bucket(&self.name);
+                let _ = abort.key(key).upload_id(&upload).send().await;
+            }
         }
         sent
     }
