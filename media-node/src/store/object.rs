@@ -302,6 +302,9 @@ impl Bucket {
     }
 
     /// A range of an object's bytes as they come.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] too where the object is shorter than that.
     pub async fn stream(&self, key: &str, range: Range<u64>) -> Result<ByteStream, Error> {
         let last = range.end.saturating_sub(1);
         let asked = self.client.get_object().bucket(&self.name).key(key);
@@ -315,9 +318,6 @@ impl Bucket {
             _ => Ok(got.body),
         }
     }
-    ///
-    /// # Errors
-    /// [`Error::Broken`] too where the object is shorter than that.
 
     /// A page of the objects whose keys begin with `prefix`, from where the page before ended.
     pub async fn list(&self, prefix: &str, from: Option<&str>) -> Result<Page, Error> {
@@ -378,6 +378,7 @@ pub fn chunks(mut body: ByteStream) -> BoxStream<'static, Result<Bytes, Error>> 
 
 /// A part of a file, read when it is sent.
 async fn part(file: &Path, range: Range<u64>) -> Result<ByteStream, Error> {
+    tokio::fs::File::open(file).await.map_err(Error::File)?;
     ByteStream::read_from()
         .path(file)
         .offset(range.start)
