@@ -24,12 +24,15 @@ use weir_proto::media::StreamPath;
 const FAREWELL: Duration = Duration::from_secs(5);
 /// ... and what is whole gets to be stored.
 const UPLOAD: Duration = Duration::from_secs(5);
+/// How often it is looked whether the index knows all.
+const LISTING: Duration = Duration::from_millis(50);
 /// A Secret that can't be read is asked for again after this long.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// What records on this machine.
 pub(super) struct Recording {
     recorders: Recorders,
+    spool: Spool,
     tasks: Vec<JoinHandle<()>>,
     states: Arc<States>,
     bell: Arc<Notify>,
@@ -76,7 +79,7 @@ impl Recording {
             settings,
         );
         let uploader = Uploader::new(UploaderParts {
-            spool,
+            spool: spool.clone(),
             states: parts.states.clone(),
             catalogue: parts.catalogue,
             node: parts.me.clone(),
@@ -97,6 +100,7 @@ impl Recording {
         ];
         Ok(Self {
             recorders,
+            spool,
             tasks,
             states: parts.states,
             bell,
@@ -109,12 +113,28 @@ impl Recording {
         self.recorders.end(FAREWELL).await;
         // What is in the spool lasts, but who knows when somebody starts here again.
         self.bell.notify_one();
-        if !self.states.stored(UPLOAD).await {
+        let told = async { self.states.stored(UPLOAD).await && self.listed().await };
+        if !tokio::time::timeout(UPLOAD, told).await.unwrap_or(false) {
             info!("segments are left in the spool; they are stored at the next start");
         }
         self.stop.cancel();
         for task in self.tasks {
             let _ = tokio::time::timeout(FAREWELL, task).await;
+        }
+    }
+
+    /// Waits until the index knows the recordings too. False if the spool can't be looked at.
+    async fn listed(&self) -> bool {
+        loop {
+            let spool = self.spool.clone();
+            let notes = tokio::task::spawn_blocking(move || spool.notes()).await;
+            match notes {
+                Ok(Ok(notes)) if notes.is_empty() => return true,
+                Ok(Ok(_)) => {}
+                _ => return false,
+            }
+            self.bell.notify_one();
+            tokio::time::sleep(LISTING).await;
         }
     }
 }
