@@ -149,7 +149,7 @@ pub(super) fn follow_bucket(
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         let mut news = world.news();
-        let mut known = None;
+        let mut known: Option<(_, Option<Keys>)> = None;
         if stop.run_until_cancelled(world.ready()).await != Some(true) {
             return;
         }
@@ -159,31 +159,41 @@ pub(super) fn follow_bucket(
                 Some((namespace, pool.spec.storage.clone()?))
             });
             let mut again = None;
-            if sender.borrow().is_none() || known != Some(storage.clone()) {
-                let bucket = match &storage {
-                    None => otherwise.clone(),
-                    Some((namespace, storage)) => {
+            // They may have been replaced, which no other resource tells.
+            let now = match &storage {
+                None => None,
+                Some((namespace, named)) => match keys.of(namespace, named.secret_name.as_deref()).await {
+                    Ok(keys) => Some(keys),
+                    Err(error) => {
+                        warn!(error, "the object store can't be used");
+                        again = Some(AGAIN);
+                        None
+                    }
+                },
+            };
+            let wanted = (storage, now);
+            // Keys that are away for a moment are used on.
+            let is_same = known.as_ref().is_some_and(|(storage, _)| *storage == wanted.0);
+            let stays = again.is_some() && is_same && sender.borrow().is_some();
+            if !stays && (sender.borrow().is_none() || known.as_ref() != Some(&wanted)) {
+                let bucket = match &wanted {
+                    (None, _) => otherwise.clone(),
+                    (Some((_, storage)), Some(keys)) => {
                         let location = Location {
                             bucket: storage.bucket.clone(),
                             endpoint: storage.endpoint.clone(),
                             region: storage.region.clone(),
                             path_style: storage.path_style,
                         };
-                        match keys.of(namespace, storage.secret_name.as_deref()).await {
-                            Ok(keys) => Some(Bucket::new(&location, keys)),
-                            Err(error) => {
-                                warn!(error, "the object store can't be used");
-                                again = Some(AGAIN);
-                                None
-                            }
-                        }
+                        Some(Bucket::new(&location, keys.clone()))
                     }
+                    (Some(_), None) => None,
                 };
                 if let Some(bucket) = &bucket {
                     info!(bucket = bucket.name(), "recordings are stored");
                 }
                 sender.send_replace(bucket);
-                known = Some(storage);
+                known = Some(wanted);
             }
             let waits = async {
                 match again {
