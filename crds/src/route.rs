@@ -76,8 +76,8 @@ pub struct RouteStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Whether a Secret's name is one of those that API calls give to the Secrets which they make for Routes: `route-`, 20
-/// hexadecimal digits, `-`, 8 more. Gateways may delete these, and no others.
+/// Whether a Secret's name is one of those that API calls give to the Secrets which they make for Routes and Cameras: `route-`
+/// or `camera-`, 20 hexadecimal digits, `-`, 8 more. Gateways may delete these, and no others.
 pub fn is_made_secret(name: &str) -> bool {
     let is_hex = |text: &str, digits: usize| {
         text.len() == digits
@@ -86,6 +86,7 @@ pub fn is_made_secret(name: &str) -> bool {
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     name.strip_prefix("route-")
+        .or_else(|| name.strip_prefix("camera-"))
         .and_then(|rest| rest.split_once('-'))
         .is_some_and(|(pattern, one)| is_hex(pattern, 20) && is_hex(one, 8))
 }
@@ -114,8 +115,10 @@ mod tests {
     #[test]
     fn secrets_of_api_calls_are_told_by_their_names() {
         assert!(is_made_secret("route-0123456789abcdef0123-89abcdef"));
+        assert!(is_made_secret("camera-0123456789abcdef0123-89abcdef"));
         for other in [
             "front-door",
+            "camera-7",
             "route-0123456789abcdef0123",
             "route-0123456789abcdef0123-89abcdeF",
             "route-0123456789abcdef0123-89abcdef0",

@@ -130,6 +130,24 @@ impl Recording {
     }
 }
 
+/// The cloud recorder's API.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Recorder {
+    /// Name of the site, which the cloud recorder's API tells.
+    #[arg(long, env = "WEIR_RECORDER_TITLE", default_value = "云录播")]
+    pub recorder_title: String,
+    /// Time zone of the cloud recorder's API, by its name in the IANA database; by default the pool's.
+    #[arg(long, env = "WEIR_RECORDER_TIME_ZONE")]
+    pub recorder_time_zone: Option<String>,
+    /// Address of recordings and snapshots as clients of the cloud recorder's API see it, such as
+    /// `http://media.example.org:80`; by default that of their request.
+    #[arg(long, env = "WEIR_RECORDER_STORAGE_ADDRESS")]
+    pub recorder_storage_address: Option<String>,
+    /// Seconds for which the cloud recorder's tokens are good.
+    #[arg(long, env = "WEIR_RECORDER_TOKEN_SECONDS", default_value_t = 7200, hide = true, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub recorder_token_seconds: u64,
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Standalone {
     /// Folder for everything that is kept: accounts, media files, recordings.
@@ -150,6 +168,12 @@ pub struct Standalone {
     /// prints it.
     #[arg(long, env = "WEIR_ADMIN_PASSWORD_FILE")]
     pub admin_password_file: Option<PathBuf>,
+    /// What clients of the cloud recorder's API show as `unionid`, or its base64; without it, the first start makes one
+    /// and prints it.
+    #[arg(long, env = "WEIR_RECORDER_UNIONID", hide_env_values = true)]
+    pub recorder_unionid: Option<String>,
+    #[command(flatten)]
+    pub recorder: Recorder,
     /// Lets everybody watch without credentials.
     #[arg(long, env = "WEIR_ANONYMOUS_VIEW", value_parser = yes_or_no())]
     pub anonymous_view: bool,
@@ -213,6 +237,8 @@ pub struct Gateway {
     /// single gateway.
     #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    #[command(flatten)]
+    pub recorder: Recorder,
 }
 
 /// The index of recordings. Run it in a gateway's pod, or beside a standalone node with its data folder.

@@ -129,7 +129,7 @@ pub fn exactly(uid: Option<String>) -> Option<Preconditions> {
 
 /// Makes the pool's Secret if there is none. One that is there stays as it is. Says whether it was made.
 pub async fn ensure_secret(client: &Client, namespace: &str, pool: &MediaPool) -> Result<bool, Error> {
-    let Some(secret) = resources::auth_secret(pool, random_text(), random_text()) else {
+    let Some(secret) = resources::auth_secret(pool, random_text(), random_text(), random_text()) else {
         return Ok(false);
     };
     let name = secret.name_any();
@@ -173,7 +173,7 @@ mod tests {
             settings: &settings,
             nodes: 1,
             secrets: &BTreeSet::new(),
-            route_secrets: &BTreeSet::new(),
+            gateway_secrets: &BTreeSet::new(),
         })
     }
 

@@ -32,6 +32,8 @@ pub const POOL: &str = "media";
 pub const ADMIN_PASSWORD: &str = "canary-pool-3jHs";
 /// What the pods of these pools prove themselves to each other with. Likewise.
 pub const RELAY_SECRET: &str = "canary-relay-9dKe";
+/// What clients of the cloud recorder show in pools that tests make.
+pub const UNION_ID: &str = "canary-unionid-7hTq";
 /// This machine as pods see it: where cameras listen.
 pub const MACHINE: &str = "10.99.0.1";
 
@@ -234,7 +236,7 @@ impl Namespace {
 
     async fn start_pool(&self, pool: Pool) -> Result<()> {
         self.apply(&format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {POOL}-auth}}\nstringData: {{username: admin, password: {ADMIN_PASSWORD}, relay: {RELAY_SECRET}}}\n"
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {POOL}-auth}}\nstringData: {{username: admin, password: {ADMIN_PASSWORD}, relay: {RELAY_SECRET}, unionid: {UNION_ID}}}\n"
         ))
         .await?;
         let mut database = "";

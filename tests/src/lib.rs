@@ -20,6 +20,7 @@
 //! | `tls` | certificates, and clients that trust them |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
 //! | `ipchub` | the lines of the ipchub contract, as checks for any place |
+//! | `recorder` | likewise, of the cloud recorder's |
 //!
 //! The tests are in `tests/loopback_*.rs` (one process, no cluster) and `tests/e2e_*.rs` (a cluster). Run them by
 //! `just loopback` and `just e2e`, which build what they need.
@@ -36,6 +37,7 @@ pub mod media_node;
 pub mod parted_playlist;
 pub mod player;
 pub mod process;
+pub mod recorder;
 pub mod rtsp;
 pub mod s3;
 pub mod setup;

@@ -1,6 +1,7 @@
-//! Weir's own page in headless Chromium.
+//! Weir's own pages in headless Chromium.
 
 use serde::Deserialize;
+use serde_json::Value;
 use weir_tests::{
     Context, Result,
     browser::{self, Watched},
@@ -35,6 +36,42 @@ async fn node(protected: bool) -> Result<MediaNode> {
         .await?;
     node.until_ready("door").await?;
     Ok(node)
+}
+
+#[derive(Debug, Deserialize)]
+struct Framed {
+    state: Option<String>,
+    #[serde(flatten)]
+    watched: Watched,
+}
+
+/// The cloud recorder's player page in a page of another site.
+#[tokio::test]
+async fn a_channel_plays_in_a_frame_of_another_site() -> Result<()> {
+    const UNION_ID: &str = "canary-unionid-7hTq";
+    let node = MediaNode::standalone()
+        .protected()
+        .file_camera("door", "h264_aac.mp4", "  path: a/front-door\n")
+        .argument("--recorder-unionid")
+        .argument(UNION_ID)
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    let json = async |path: &str| -> Result<Value> { Ok(serde_json::from_str(&node.text(path).await?.1)?) };
+    let told = json(&format!("/api/v1/access_token?unionid={UNION_ID}")).await?;
+    let token = told["token"].as_str().context("a token")?;
+    let told = json(&format!(
+        "/api/v1/play_camera/camera_id/1/width/640/height/400/token/{token}"
+    ))
+    .await?;
+    let url = told["play_url"].as_str().context("a URL")?;
+    let framed: Framed = browser::run("frame.mjs", &["--url", url]).await?;
+    framed.watched.expect(3.0)?;
+    ensure!(framed.state.as_deref() == Some("playing"), "{framed:?}");
+    ensure!(framed.watched.errors.is_empty(), "{framed:?}");
+    let told = json(&format!("/api/v1/list_camera?token={token}")).await?;
+    ensure!(told["data"][0]["clicks"] == 1, "{told}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -7,7 +7,11 @@ use std::{
 
 use media_node::{
     auth::{Action, AdminFiles, Auth, Call, Caller, Denied, LoginError, RelaySecret, Settings, UserEntry},
-    store::sql::{Database, Error, Location, accounts::User},
+    store::sql::{
+        Database, Error, Location, Named,
+        accounts::User,
+        recorder::{API, CourseFacts, Cut, GatherChange, NewRecording, Registration},
+    },
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -295,5 +299,154 @@ async fn a_wrong_password_is_said_and_not_told() -> Result<()> {
     let told = format!("{} {error:?} {location:?}", error.chain());
     ensure!(told.contains("password authentication failed"), "{told}");
     ensure!(!told.contains("canary"), "{told}");
+    Ok(())
+}
+
+/// Two gateways share the cloud recorder's numbers, registers and locks.
+#[tokio::test]
+async fn the_cloud_recorder_is_one_at_all_gateways() -> Result<()> {
+    let server = Server::start().await?;
+    let (first, second) = (
+        Database::open(&server.location()).await?,
+        Database::open(&server.location()).await?,
+    );
+    // Registers: what one adds the other lists; numbers never come again.
+    let school = first.add_school("甲", "a", "").await?;
+    second.change_school(school, "乙", "b", Some("1")).await?;
+    let whole = Cut { skip: 0, take: 10 };
+    let page = first.schools(whole).await?;
+    ensure!(page.total == 1 && page.rows[0].name == "乙" && page.rows[0].phone == "1");
+    second.delete_schools(&[school]).await?;
+    ensure!(first.add_school("丙", "c", "").await? > school);
+    ensure!(second.grades(whole).await?.total == 12 && second.subjects(whole).await?.total == 12);
+    ensure!(second.teachers_of([1]).await?.len() == 1);
+
+    // Numbers: many at the same time get one each.
+    let named = |n: usize| Named {
+        uid: format!("uid-{n}"),
+        name: format!("n-{n}"),
+    };
+    let all: Vec<_> = (0..20).map(named).collect();
+    let asked = all.iter().enumerate().map(|(n, one)| {
+        let store = [&first, &second][n % 2];
+        store.resource_ids(API, "camera", std::slice::from_ref(one))
+    });
+    for ids in futures::future::join_all(asked).await {
+        ids?;
+    }
+    let ids = first.resource_ids(API, "camera", &all).await?;
+    let mut numbers: Vec<_> = ids.values().copied().collect();
+    numbers.sort_unstable();
+    ensure!(numbers == (1..=20).collect::<Vec<i64>>(), "{numbers:?}");
+    ensure!(ids == second.resource_ids(API, "camera", &all).await?);
+    let reserved = second.reserve_resource_id(API, "camera").await?;
+    let made = Named {
+        uid: "made".into(),
+        name: format!("camera-{reserved}"),
+    };
+    let ids = first.resource_ids(API, "camera", &[made]).await?;
+    ensure!(reserved == 21 && ids["made"] == reserved, "{ids:?}");
+    second.close_resource_id(API, "camera", "made").await?;
+    ensure!(first.resource_of(API, "camera", reserved).await?.is_none());
+
+    // Locks: one at a time, over both.
+    let inside = std::sync::atomic::AtomicU32::new(0);
+    let visits = (0..12).map(|n| {
+        let (store, inside) = ([&first, &second][n % 2], &inside);
+        async move {
+            let lock = store.lock("recorder/courses/uid-1").await?;
+            let others = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            drop(lock);
+            ensure!(others == 0, "{others} hold the lock, too");
+            Ok(())
+        }
+    });
+    for visit in futures::future::join_all(visits).await {
+        visit?;
+    }
+
+    // Gathers, facts, courses and recordings.
+    let registration = Registration {
+        id: 1,
+        node: "node-0".into(),
+        life: "1".into(),
+        address: "10.0.0.1".into(),
+        system: "Linux".into(),
+    };
+    first.register_gather(&registration).await?;
+    let change = GatherChange {
+        slice_val: Some(5),
+        title: Some(String::new()),
+        auto_dvr: Some(true),
+        ..GatherChange::default()
+    };
+    let gather = second.change_gather(1, &change).await?.expect("a gather");
+    ensure!(gather.slice_val == 5 && gather.title == "采集端" && gather.auto_dvr);
+    second.register_gather(&registration).await?;
+    ensure!(first.gather_settings("node-0").await?.slice_minutes == 5);
+    let facts = first
+        .camera_facts(&[("uid-1".into(), Some(7)), ("uid-2".into(), None)])
+        .await?;
+    ensure!(facts["uid-1"].created == 7 && facts["uid-2"].created > 7);
+    ensure!(second.click_camera("uid-1").await? == 1 && first.click_camera("uid-1").await? == 2);
+    ensure!(second.set_camera_image("uid-1", "a", 1).await?.is_none());
+    let mut fact = facts["uid-1"].clone();
+    fact.stream_prop = Some(2);
+    second.save_camera_fact(&fact).await?;
+    let fact = first.camera_fact("uid-1").await?.expect("facts");
+    ensure!(fact.clicks == 2 && fact.stream_prop == Some(2) && fact.image_key.as_deref() == Some("a"));
+    let course = CourseFacts {
+        uid: "course".into(),
+        camera_uid: "uid-1".into(),
+        course_id: 4,
+        subject_id: 2,
+        teacher_id: 1,
+    };
+    first.save_course(&course).await?;
+    second.close_course("course").await?;
+    ensure!(first.courses().await?.is_empty());
+    let new = NewRecording {
+        file_src: "src".into(),
+        camera_uid: "uid-1".into(),
+        node: "node-0".into(),
+        schedule_uid: "course".into(),
+        start_ms: 1_000,
+        end_ms: 61_000,
+        bytes: 9,
+        image_key: None,
+    };
+    let told =
+        futures::future::join_all([&first, &second, &first].map(|store| store.store_recording(&new))).await;
+    let told = told.into_iter().collect::<Result<Vec<_>, _>>()?;
+    ensure!(
+        told[0].is_some() && told.iter().all(|id| *id == told[0]),
+        "{told:?}"
+    );
+    let page = second.recordings(whole).await?;
+    ensure!(page.total == 1);
+    let row = &page.rows[0];
+    ensure!(
+        (row.gather_id, row.course_id, row.subject_id) == (1, 4, 2),
+        "{row:?}"
+    );
+    ensure!(second.recording_by_uniq(&row.uniq).await?.as_ref() == Some(row));
+    ensure!(first.recordings_within("uid-1", 0, 2_000).await?.len() == 1);
+    ensure!(second.click_recording(row.id).await? == Some(1));
+    first.delete_recordings_of("uid-1").await?;
+    ensure!(second.recordings(whole).await?.total == 0);
+
+    // Credentials.
+    first
+        .replace_credentials("recorder", "admin", &["h".into()])
+        .await?;
+    ensure!(second.credential_holder("recorder", "h").await?.as_deref() == Some("admin"));
+    second
+        .replace_credentials("recorder", "admin", &["i".into()])
+        .await?;
+    ensure!(
+        first.credential_holder("recorder", "h").await?.is_none() && first.has_credential("recorder").await?
+    );
     Ok(())
 }

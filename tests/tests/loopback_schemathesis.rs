@@ -20,9 +20,14 @@ const CHECKS: &str =
 /// Of each operation, and again of what is wrong on purpose; besides, there is the coverage of each parameter's limits.
 const EXAMPLES: &str = "15";
 
+/// What clients of the cloud recorder show.
+const UNION_ID: &str = "canary-unionid-7hTq";
+
 /// The fuzzer's settings: who asks, and whose 500 is an answer.
-fn settings(described: &Value, token: &str) -> Result<String> {
-    let mut text = format!("[auth.openapi]\ntoken = {{ api_key = \"{token}\" }}\n");
+fn settings(described: &Value, token: &str, recorder_token: &str) -> Result<String> {
+    let mut text = format!(
+        "[auth.openapi]\ntoken = {{ api_key = \"{token}\" }}\nrecorder_token = {{ api_key = \"{recorder_token}\" }}\n"
+    );
     let mut some = false;
     for (path, item) in described["paths"].as_object().context("paths")? {
         for (method, operation) in item.as_object().context("operations")? {
@@ -42,12 +47,32 @@ fn settings(described: &Value, token: &str) -> Result<String> {
     Ok(text)
 }
 
+/// The operations of one API: those with this tag, or those without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Ipchub,
+    Recorder,
+}
+
+const RECORDER_TAG: &str = "cloud recorder";
+
 #[tokio::test]
 async fn answers_are_among_those_described() -> Result<()> {
+    ask(Of::Ipchub).await
+}
+
+#[tokio::test]
+async fn answers_of_the_cloud_recorder_are_among_those_described() -> Result<()> {
+    ask(Of::Recorder).await
+}
+
+async fn ask(of: Of) -> Result<()> {
     let packages = setup::part("schemathesis").await?;
     // What the description's examples name is there, until it is deleted; and some that are not deleted.
     let mut node = MediaNode::standalone()
         .protected()
+        .argument("--recorder-unionid")
+        .argument(UNION_ID)
         .file_camera("door", "h264_aac.mp4", "  path: gate/a1\n")
         .file_camera("yard", "h264_aac.mp4", "")
         .start()
@@ -72,7 +97,13 @@ async fn answers_are_among_those_described() -> Result<()> {
     }
     let described: Value = serde_json::from_str(&node.text("/api/openapi.json").await?.1)?;
     let config = node.folder().join("schemathesis.toml");
-    fs::write(&config, settings(&described, &token)?)?;
+    let told = node
+        .text(&format!("/api/v1/access_token?unionid={UNION_ID}"))
+        .await?
+        .1;
+    let told: Value = serde_json::from_str(&told)?;
+    let recorder_token = told["token"].as_str().context("a token")?;
+    fs::write(&config, settings(&described, &token, recorder_token)?)?;
 
     let mut fuzzer = Command::new("python3");
     fuzzer
@@ -80,6 +111,12 @@ async fn answers_are_among_those_described() -> Result<()> {
         .arg(&config);
     fuzzer.args(["run", &node.http("/api/openapi.json")]);
     fuzzer.args(["--phases", PHASES, "--checks", CHECKS, "--max-examples", EXAMPLES]);
+    let which = if of == Of::Recorder {
+        "--include-tag"
+    } else {
+        "--exclude-tag"
+    };
+    fuzzer.args([which, RECORDER_TAG]);
     // The same each time; what fails is shown as it was found.
     fuzzer.args([
         "--seed",
@@ -109,11 +146,12 @@ async fn answers_are_among_those_described() -> Result<()> {
     fuzzer.current_dir(node.folder());
     let (report, complaints, status) = process::outcome(&mut fuzzer, secs(100)).await?;
     ensure!(status.success(), "{report}\n{complaints}");
-    let asked = described["paths"].as_object().into_iter().flatten();
-    let asked: usize = asked
+    let items = described["paths"].as_object().into_iter().flatten();
+    let operations = items
         .filter_map(|(_, item)| item.as_object())
-        .map(serde_json::Map::len)
-        .sum();
+        .flat_map(serde_json::Map::values);
+    let asked = operations.filter(|operation| (operation["tags"][0] == RECORDER_TAG) == (of == Of::Recorder));
+    let asked = asked.count();
     ensure!(
         report.contains(&format!("Tested: {asked}\n")),
         "not all was asked: {report}"

@@ -88,9 +88,9 @@ seccompProfile: {type: RuntimeDefault}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, delete]
-# Gateways write the Routes that API calls make, and the Secrets of those. Who gives them that right must have it.
+# Gateways write what API calls make, and the Secrets of that. Who gives them that right must have it.
 - apiGroups: [weir.video]
-  resources: [routes]
+  resources: [cameras, routes, recordschedules]
   verbs: [create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]

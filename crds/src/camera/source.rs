@@ -297,7 +297,7 @@ fn file_path(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({
         "type": "string",
         "minLength": 1,
-        "maxLength": 255,
+        "maxLength": 1024,
         "x-kubernetes-validations": rules(&[
             (
                 "!self.startsWith('/') && !self.contains(':')",

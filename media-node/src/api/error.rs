@@ -114,6 +114,36 @@ pub(super) fn readiness(ready: bool, checks: String) -> Response {
     (status, TEXT, checks).into_response()
 }
 
+/// The cloud recorder's interfaces answer everything else by a success and a code.
+pub(super) fn recorder_unavailable(mut answer: Response) -> Response {
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    answer.headers_mut().insert(header::RETRY_AFTER, 1.into());
+    answer
+}
+
+pub(super) fn recorder_unknown(mut answer: Response) -> Response {
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}
+
+pub(super) fn recorder_wrong_method(mut answer: Response) -> Response {
+    *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    answer.headers_mut().insert(header::ALLOW, allowed);
+    answer
+}
+
+/// A part of a file, RFC 9110 section 15.3.7.
+pub(super) fn partial(mut answer: Response) -> Response {
+    *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    answer
+}
+
+/// No such part, section 15.5.17.
+pub(super) fn no_such_range() -> Response {
+    StatusCode::RANGE_NOT_SATISFIABLE.into_response()
+}
+
 /// The client has this version already.
 pub(super) fn not_modified() -> Response {
     StatusCode::NOT_MODIFIED.into_response()

@@ -7,10 +7,12 @@
 mod error;
 mod health;
 mod ipchub;
+mod owned_secret;
 mod page;
 mod pool;
 mod process;
 mod ranges;
+mod recorder;
 mod request;
 mod streams;
 mod weir;
@@ -19,7 +21,11 @@ pub use health::{Check, Readiness};
 pub use ipchub::server::Server;
 pub(crate) use pool::INDEX;
 pub use pool::{LocalStreams, Pods, Pool};
-pub use request::{clean_paths, cross_origin};
+pub use recorder::{
+    Footage, FootageError, Image, Node, NodeState, Nodes, Recorder, Settings as RecorderSettings, Viewers,
+    VirtualFile, storage_address, system,
+};
+pub use request::{IsTls, clean_paths, cross_origin};
 pub use streams::{
     Audio, Consumer, ConsumerId, ConsumerKind, FrameRate, SessionCount, SessionCounts, Stream,
     StreamDirectory, Survey, Video,
@@ -52,6 +58,7 @@ pub struct Api {
     pub server: Server,
     /// What was recorded.
     pub archive: Archive,
+    pub recorder: Recorder,
 }
 
 /// The routes of all APIs, to be merged with those of `egress` and wrapped in [`clean_paths`]. It
@@ -63,6 +70,7 @@ pub fn router(api: Api) -> Router {
     let surfaces = [
         ("health", health),
         ("weir", weir::router(api.clone())),
+        ("recorder", recorder::router(api.clone())),
         ("ipchub", ipchub::router(api)),
     ];
     let page = request::layers("page", page::router());

@@ -21,6 +21,14 @@ pub(super) const BODY: usize = 64 * 1024;
 /// Longest time that a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The URI as it was sent, in the extensions of requests whose path was cleaned: for who takes values out of paths.
+#[derive(Clone, Debug)]
+pub(super) struct Sent(pub(super) Uri);
+
+/// Whether the request came by TLS; in the extensions of requests, put there by the role.
+#[derive(Clone, Copy, Debug)]
+pub struct IsTls(pub bool);
+
 /// Wraps all routes of a process, those of `egress` included, so that they see clean paths:
 /// without empty and dot segments, and with `%2F` taken for the slash that it stands for. Done in
 /// place and not by a redirect, which would turn a DELETE into a GET.
@@ -29,7 +37,8 @@ pub fn clean_paths(router: Router) -> Router {
         let router = router.clone();
         async move {
             if let Some(uri) = clean_uri(request.uri()) {
-                *request.uri_mut() = uri;
+                let sent = Sent(std::mem::replace(request.uri_mut(), uri));
+                request.extensions_mut().insert(sent);
             }
             Ok::<_, Infallible>(router.oneshot(request).await.into_response())
         }
@@ -78,8 +87,7 @@ pub(super) fn layers(surface: &'static str, router: Router) -> Router {
 async fn run(surface: &'static str, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = request.method().clone();
-    // Without the query, which holds tokens.
-    let path = request.uri().path().to_owned();
+    let path = logged(surface, request.uri()).to_owned();
     let response = match tokio::time::timeout(DEADLINE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Error::TimedOut.into_response(),
@@ -95,6 +103,17 @@ async fn run(surface: &'static str, request: Request, next: Next) -> Response {
     metrics::counter!("weir_api_requests_total", "surface" => surface, "status" => class(status.as_u16()))
         .increment(1);
     response
+}
+
+/// A path without what holds tokens and passwords: the query, and what follows the name of an interface of the cloud
+/// recorder.
+fn logged<'a>(surface: &str, uri: &'a Uri) -> &'a str {
+    let path = uri.path();
+    if surface != "recorder" {
+        return path;
+    }
+    let end = path.match_indices('/').nth(3).map_or(path.len(), |(at, _)| at);
+    &path[..end]
 }
 
 fn class(status: u16) -> &'static str {
@@ -138,12 +157,28 @@ fn clean_uri(uri: &Uri) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean_uri, parameter};
+    use super::{clean_uri, logged, parameter};
 
     #[test]
     fn the_query_stays() {
         let uri = clean_uri(&"http://h:8080//a?token=x//y".parse().unwrap()).unwrap();
         assert_eq!(uri.to_string(), "http://h:8080/a?token=x//y");
+    }
+
+    #[test]
+    fn parameters_are_not_logged() {
+        let uri = "/api/v1/add_camera/token/t/stream_url/rtsp:/u:p@h?a=b"
+            .parse()
+            .unwrap();
+        assert_eq!(logged("recorder", &uri), "/api/v1/add_camera");
+        assert_eq!(
+            logged("recorder", &"/api/v1/version".parse().unwrap()),
+            "/api/v1/version"
+        );
+        assert_eq!(
+            logged("ipchub", &"/api/v1/streams/a?b".parse().unwrap()),
+            "/api/v1/streams/a"
+        );
     }
 
     #[test]

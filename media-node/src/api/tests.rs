@@ -1,6 +1,7 @@
 //! The APIs as a client sees them, with accounts in a SQLite file and made-up streams and cameras.
 
 mod pool;
+mod recorder;
 mod routes;
 mod users;
 
@@ -190,6 +191,7 @@ async fn world_on(
             camera_of: Arc::new(|_| None),
             path_of: Arc::new(|_| None),
         },
+        recorder: recorder::parts(store.clone()),
     });
     World {
         folder,

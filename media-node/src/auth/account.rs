@@ -4,6 +4,7 @@ use super::path_mask::PathMasks;
 use crate::store::sql::accounts::{Holder, Kind, User};
 use std::sync::Arc;
 use std::time::Duration;
+use weir_proto::media::StreamPath;
 
 /// Whoever wants something. It is asked anew for each request: rights may change between two.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub enum Caller {
     Account(Arc<Account>),
     /// Showed a token for viewing only.
     Viewer(Arc<Account>),
+    /// Showed a token for viewing this stream, which nobody in particular was given.
+    Ticket(StreamPath),
     /// Showed a token that is valid still, of a user who has been deleted.
     Deleted,
     /// Another pod of the same pool.
@@ -32,6 +35,7 @@ impl Caller {
         match self {
             Self::Account(account) | Self::Viewer(account) => &account.name,
             Self::Relay => "relay",
+            Self::Ticket(_) => "ticket",
             Self::Deleted => "deleted",
             Self::Anonymous | Self::Unknown | Self::Throttled(_) | Self::Unverifiable => "anonymous",
         }

@@ -12,10 +12,13 @@ mod known_passwords;
 mod login;
 mod password;
 mod path_mask;
+mod recorder;
 mod relay_secret;
 mod revision;
+mod sealed;
 pub mod source_policy;
 mod throttle;
+mod ticket;
 mod token;
 mod users;
 
@@ -23,6 +26,7 @@ pub use account::{Account, Caller};
 pub use bootstrap::{AdminFiles, Bootstrap, BootstrapError};
 pub use login::LoginError;
 pub use path_mask::PathMasks;
+pub use recorder::{RECORDER_TOKEN, RecorderTokenError, UnionIdError, UnionIdSetupError};
 pub use relay_secret::{RelaySecret, RelaySecretError};
 pub use throttle::machine_of;
 pub use token::TokenPair;
@@ -165,6 +169,7 @@ impl Auth {
                 Action::Call(call) => call == Call::Browse,
                 Action::Publish(_) => false,
             },
+            Caller::Ticket(stream) => matches!(action, Action::Subscribe(path) if path == stream),
             Caller::Deleted => matches!(action, Action::Call(Call::Browse | Call::Read)),
         };
         if allowed { Ok(()) } else { Err(Denied::Forbidden) }
@@ -175,6 +180,9 @@ impl Auth {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Caller::Anonymous;
         };
+        if let Some(caller) = self.caller_by_ticket(token) {
+            return caller;
+        }
         let (Some(hash), Some(store)) = (token::Hash::of(token), &self.store) else {
             return Caller::Unknown;
         };

@@ -1,6 +1,9 @@
 //! What the pods of a pool show one another when they relay streams.
 
 use sha2::{Digest, Sha256};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 use weir_proto::Redacted;
@@ -38,6 +41,33 @@ impl RelaySecret {
             });
         }
         Ok(Self(Redacted::new(secret.to_owned())))
+    }
+
+    /// The one in this file, which is made at the first start: for a process that has nobody to share it with, and whose
+    /// tokens shall outlive it.
+    pub fn kept(path: &Path) -> Result<Self, RelaySecretError> {
+        let failed = |source| RelaySecretError::File {
+            path: path.to_owned(),
+            source,
+        };
+        if !path.try_exists().map_err(failed)? {
+            let made = Self::random();
+            let part = path.with_extension("part");
+            let mut options = OpenOptions::new();
+            let file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&part);
+            file.and_then(|mut file| {
+                file.write_all(made.secret().reveal().as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| std::fs::rename(&part, path))
+            .map_err(failed)?;
+        }
+        Self::read(path)
     }
 
     /// A new one, for a process that has nobody to share it with.
@@ -86,6 +116,18 @@ mod tests {
         ] {
             assert_eq!(secret.is_shown_by(value), right, "{value}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_the_same_at_the_next_start() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("relay");
+        let first = RelaySecret::kept(&file).unwrap();
+        let again = RelaySecret::kept(&file).unwrap();
+        assert_eq!(first.secret().reveal(), again.secret().reveal());
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use weir_crds::Route;
+use weir_crds::{Camera, RecordSchedule, Route};
 
 /// The feed, the writer and the Secrets of a folder. Cheap to clone.
 #[derive(Clone)]
@@ -256,6 +256,14 @@ impl Specs for Folder {
     async fn routes(&self) -> Result<Vec<Route>, WriteError> {
         let routes = self.0.state.lock().routes();
         Ok(routes.iter().map(|route| (**route).clone()).collect())
+    }
+
+    async fn cameras(&self) -> Result<Vec<Camera>, WriteError> {
+        Ok(self.0.state.lock().objects(Kind::Camera))
+    }
+
+    async fn schedules(&self) -> Result<Vec<RecordSchedule>, WriteError> {
+        Ok(self.0.state.lock().objects(Kind::RecordSchedule))
     }
 
     async fn create(&self, manifest: &Value) -> Result<Target, WriteError> {

@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use weir_crds::{GATEWAY_MANAGER, NODE_MANAGER, Route};
+use weir_crds::{Camera, GATEWAY_MANAGER, NODE_MANAGER, RecordSchedule, Route};
 use weir_proto::Redacted;
 
 /// Between two tries to watch, at most.
@@ -256,6 +256,18 @@ impl Cluster {
         }
     }
 
+    /// All objects of a kind, past the stores.
+    async fn list<K>(&self) -> Result<Vec<K>, WriteError>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let all = in_time(api.list(&ListParams::default())).await?;
+        // One that this version can't read serves nothing here; the watch has said so.
+        Ok(all.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+    }
+
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &kind.api_resource())
     }
@@ -333,10 +345,15 @@ impl ResourceWriter for Cluster {
 #[async_trait]
 impl Specs for Cluster {
     async fn routes(&self) -> Result<Vec<Route>, WriteError> {
-        let api: Api<DeserializeGuard<Route>> = Api::namespaced(self.client.clone(), &self.namespace);
-        let all = in_time(api.list(&ListParams::default())).await?;
-        // One that this version can't read serves nothing here; the watch has said so.
-        Ok(all.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+        self.list().await
+    }
+
+    async fn cameras(&self) -> Result<Vec<Camera>, WriteError> {
+        self.list().await
+    }
+
+    async fn schedules(&self) -> Result<Vec<RecordSchedule>, WriteError> {
+        self.list().await
     }
 
     async fn create(&self, manifest: &Value) -> Result<Target, WriteError> {

@@ -271,6 +271,12 @@ pub trait Specs: Send + Sync {
     /// All Routes as they are now, in any order; those that are being deleted too.
     async fn routes(&self) -> Result<Vec<Route>, WriteError>;
 
+    /// All Cameras, likewise.
+    async fn cameras(&self) -> Result<Vec<Camera>, WriteError>;
+
+    /// All `RecordSchedule`s, likewise.
+    async fn schedules(&self) -> Result<Vec<RecordSchedule>, WriteError>;
+
     /// Makes an object. `manifest` has `apiVersion`, `kind`, `metadata.name`, and for all but the
     /// own namespace `metadata.namespace`. [`WriteError::Conflict`] when there is one of that name.
     async fn create(&self, manifest: &Value) -> Result<Target, WriteError>;

@@ -1,9 +1,13 @@
 //! The index in SQL.
 
 use super::note::{Catalogue, CatalogueError, Finished};
-use crate::store::sql::{Database, SegmentRow};
+use crate::store::sql::recorder::NewRecording;
+use crate::store::sql::{self, Database, SegmentRow};
 use async_trait::async_trait;
 use weir_recording::SegmentFacts;
+
+/// Segments of one recording that are looked at for its size.
+const SEGMENTS: u64 = 20_000;
 
 /// Writes to a database that this process reaches itself.
 pub struct SqlCatalogue {
@@ -14,13 +18,55 @@ pub struct SqlCatalogue {
 impl Catalogue for SqlCatalogue {
     async fn stored(&self, segment: &SegmentFacts, key: &str) -> Result<(), CatalogueError> {
         let row = row(segment, key)?;
-        let put = self.database.put_segments(&[row]).await;
-        put.map_err(|error| CatalogueError(error.chain()))
+        let put = async {
+            // What a deleted camera had on its way goes as well.
+            if self
+                .database
+                .is_thrown_away(&row.camera_uid, row.start_ms)
+                .await?
+            {
+                return self.database.trash_objects(&[row.key]).await;
+            }
+            self.database.put_segments(&[row]).await
+        };
+        put.await
+            .map_err(|error: sql::Error| CatalogueError(error.chain()))
     }
 
     async fn finished(&self, node: &str, recording: &Finished) -> Result<(), CatalogueError> {
-        let _ = (node, recording);
-        Ok(())
+        let stored = self.store(node, recording).await;
+        stored.map_err(|error| CatalogueError(error.chain()))
+    }
+}
+
+impl SqlCatalogue {
+    async fn store(&self, node: &str, recording: &Finished) -> Result<(), sql::Error> {
+        let (start_ms, end_ms) = (recording.start_ms, recording.end_ms);
+        let segments = self
+            .database
+            .segments(&recording.camera_uid, start_ms, end_ms, SEGMENTS)
+            .await?;
+        // Of those that are cut, the part that is inside.
+        let bytes: i64 = segments
+            .iter()
+            .map(|row| {
+                let inside = row.end_ms.min(end_ms) - row.start_ms.max(start_ms);
+                let whole = (row.end_ms - row.start_ms).max(1);
+                i128::from(row.bytes) * i128::from(inside.max(0)) / i128::from(whole)
+            })
+            .map(|bytes| i64::try_from(bytes).unwrap_or(0))
+            .sum();
+        let new = NewRecording {
+            file_src: recording.name.clone(),
+            camera_uid: recording.camera_uid.clone(),
+            node: node.to_owned(),
+            schedule_uid: recording.schedule_uid.clone(),
+            start_ms,
+            end_ms,
+            bytes,
+            image_key: None,
+        };
+        self.database.store_recording(&new).await.map(drop)
     }
 }
 

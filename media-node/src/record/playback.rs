@@ -122,7 +122,7 @@ impl Playback {
             return Ok(None);
         }
         let bucket = self.bucket()?;
-        let shown = self.heads(&bucket, covered.clone()).await?;
+        let shown = self.heads(&bucket, covered).await?;
         let sources: Vec<Source> = shown
             .iter()
             .map(|(part, head)| Source {
@@ -301,10 +301,10 @@ impl Playback {
         );
         let (init, table) = match read {
             Ok(read) => read,
-            // The answer was cut short, or the object is.
-            Err(object::Error::Broken(what)) => {
+            // The store may have a bad moment, or the object be another than was stored.
+            Err(error @ (object::Error::Broken(_) | object::Error::Other(_))) => {
                 return Err(match bucket.head(&key).await? {
-                    Some(head) if head.bytes == segment.bytes => object::Error::Broken(what).into(),
+                    Some(head) if head.bytes == segment.bytes => error.into(),
                     Some(head) => damaged(format!("it has {} of {} bytes", head.bytes, segment.bytes)),
                     None => object::Error::NotFound.into(),
                 });

@@ -188,7 +188,7 @@ impl Writer {
             warn!(camera = self.camera_uid, %error, "{what}");
         }
         self.desk.states.change(&self.camera_uid, |state| {
-            state.trouble = Some(Trouble { message })
+            state.trouble = Some(Trouble { message });
         });
     }
 }
@@ -196,10 +196,10 @@ impl Writer {
 impl Drop for Writer {
     /// What is open when nobody cuts any more is finished: on a shutdown that comes in the middle of a segment.
     fn drop(&mut self) {
-        if let Some(file) = self.open.take() {
-            if let Err(error) = file.finish(&self.desk.spool, None) {
-                info!(%error, "a segment is left open; it is looked at again at the next start");
-            }
+        if let Some(file) = self.open.take()
+            && let Err(error) = file.finish(&self.desk.spool, None)
+        {
+            info!(%error, "a segment is left open; it is looked at again at the next start");
         }
     }
 }

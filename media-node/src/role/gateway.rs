@@ -1,6 +1,7 @@
 //! A pod that viewers and API clients talk to.
 
 use super::directory::Directory;
+use super::footage::StoredFootage;
 use super::pod::{self, Pod};
 use super::pods::PoolPods;
 use super::ports::Ports;
@@ -9,7 +10,7 @@ use super::serving::{Offered, Serving};
 use super::shutdown;
 use super::standalone::announce;
 use super::tls::KUBELET_PATIENCE;
-use super::{limits, ordinal};
+use super::{limits, ordinal, recorder};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server, index_router, pool_router};
 use crate::auth::{AdminFiles, Auth};
 use crate::cluster::edge::{Edge, EdgeSettings};
@@ -69,11 +70,13 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let pushing = secret.clone();
     let auth = Auth::new(database.clone(), settings);
     let (password, username) = (pod.auth_dir.join("password"), pod.auth_dir.join("username"));
-    auth.bootstrap(Some(AdminFiles {
-        password: &password,
-        username: Some(&username),
-    }))
-    .await?;
+    let admin = auth
+        .bootstrap(Some(AdminFiles {
+            password: &password,
+            username: Some(&username),
+        }))
+        .await?;
+    recorder::take_credential(&auth, &admin.admin, &pod.auth_dir.join("unionid")).await?;
     let (sweeper, sweep_end) = (auth.clone(), ending.clone());
     tokio::spawn(async move { sweeper.sweep(sweep_end).await });
 
@@ -124,8 +127,25 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let keys = KeySource::Folder(pod.storage_dir.clone());
     let bucket = recording::follow_bucket(world.clone(), keys, None, ending.clone());
     let deleting = Arc::new(tokio::sync::Notify::new());
-    recording::keep(&world, database.clone(), bucket.clone(), deleting, ending.clone());
-    let archive = recording::archive(&world, database.clone(), bucket);
+    recording::keep(
+        &world,
+        database.clone(),
+        bucket.clone(),
+        deleting.clone(),
+        ending.clone(),
+    );
+    let archive = recording::archive(&world, database.clone(), bucket.clone());
+    let footage = Arc::new(StoredFootage {
+        playback: archive.playback.clone(),
+        index: database.clone(),
+        bucket,
+        deleting,
+    });
+    let nodes = Arc::new(recorder::PoolNodes {
+        world: world.clone(),
+        namespace: pod.pod_namespace.clone(),
+    });
+    let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth,
         streams: Pool::new(directory.clone(), Some(others)),
@@ -142,6 +162,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         },
         server: Server::new(),
         archive,
+        recorder,
     };
     let publishing = Publishing {
         hub: hub.clone(),

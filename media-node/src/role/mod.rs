@@ -4,6 +4,7 @@
 mod catalogue;
 mod demo;
 mod directory;
+mod footage;
 pub mod gateway;
 pub mod index;
 mod limits;
@@ -13,6 +14,7 @@ mod pod;
 mod pods;
 mod ports;
 pub mod probe;
+mod recorder;
 mod recording;
 mod serving;
 mod shutdown;

@@ -1,7 +1,7 @@
 //! The listeners of a process and what they offer.
 
 use super::ports::Ports;
-use crate::api;
+use crate::api::{self, IsTls};
 use crate::egress::{self, Viewing};
 use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
@@ -44,6 +44,7 @@ impl Serving {
     pub(super) fn start(ports: Ports, offered: Offered, limits: &Limits) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let routes = offered.http.merge(egress::relay::router(offered.viewing));
+        let routes = routes.layer(middleware::from_fn(tell_tls));
         // What is let pass is the path that is served, not the one that was sent.
         let bare = api::clean_paths(routes.clone().layer(middleware::from_fn(pods_alone)));
         let http = api::clean_paths(routes);
@@ -110,6 +111,14 @@ impl Serving {
 /// What the kubelet and Prometheus ask for.
 fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
+/// Tells the APIs whether a request came by TLS, for the addresses that they give.
+async fn tell_tls(mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<listen::Connection>();
+    let is_tls = connection.is_some_and(|connection| connection.socket.is_tls());
+    request.extensions_mut().insert(IsTls(is_tls));
+    next.run(request).await
 }
 
 /// Answers probes, and the other pods of the pool, which show the pool's secret; turns all else away. None of

@@ -1,12 +1,13 @@
 //! Everything in one process, without Kubernetes.
 
 use super::directory::Directory;
+use super::footage::StoredFootage;
 use super::limits;
 use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
 use super::recording::{self, KeySource, Recording};
 use super::serving::{Offered, Serving};
-use super::{demo, shutdown};
+use super::{demo, recorder, shutdown};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server};
 use crate::args;
 use crate::auth::source_policy::SourcePolicy;
@@ -42,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long opening the account store may take: a busy disk is slow to write a new file for good.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// The name of the only node.
-const ME: &str = "standalone";
+pub(super) const ME: &str = "standalone";
 /// How long the links that are printed open the stream.
 const LINK_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -72,7 +73,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         .context("can't open the account store")?;
     let settings = Settings {
         anonymous_view: args.anonymous_view,
-        relay: RelaySecret::random(),
+        // Tokens that stand on their own are good after a restart.
+        relay: RelaySecret::kept(&args.data.join("relay")).context("can't keep the key of tokens")?,
     };
     let auth = Auth::new(database.clone(), settings);
     let files = args.admin_password_file.as_deref().map(|password| AdminFiles {
@@ -80,6 +82,8 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         username: None,
     });
     let admin = auth.bootstrap(files).await?;
+    let unionid = args.recorder_unionid.as_deref();
+    let first_unionid = auth.set_up_recorder(&admin.admin, unionid).await?;
 
     let hub = Hub::new();
     let (world, folder) = Folder::open(manifests.clone())
@@ -149,8 +153,26 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         ordinal: Ordinal::default(),
     });
     let deleting = Arc::new(tokio::sync::Notify::new());
-    recording::keep(&world, database.clone(), bucket.clone(), deleting, ending.clone());
-    let archive = recording::archive(&world, database.clone(), bucket);
+    recording::keep(
+        &world,
+        database.clone(),
+        bucket.clone(),
+        deleting.clone(),
+        ending.clone(),
+    );
+    let archive = recording::archive(&world, database.clone(), bucket.clone());
+    let footage = Arc::new(StoredFootage {
+        playback: archive.playback.clone(),
+        index: database.clone(),
+        bucket,
+        deleting,
+    });
+    let nodes = Arc::new(recorder::OnlyNode {
+        world: world.clone(),
+        address: args.ports.bind,
+        life: hex::encode(rand::random::<[u8; 8]>()),
+    });
+    let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth: auth.clone(),
         streams: Pool::new(directory.clone(), None),
@@ -167,6 +189,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         },
         server: Server::new(),
         archive,
+        recorder,
     };
     let publishing = Publishing {
         hub: hub.clone(),
@@ -222,6 +245,12 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             "\nUser {} has the password {}   (shown this once)\n",
             admin.admin,
             password.reveal()
+        );
+    }
+    if let Some(unionid) = &first_unionid {
+        eprintln!(
+            "Clients of the cloud recorder's API have the unionid {}   (shown this once)\n",
+            unionid.reveal()
         );
     }
     greet(

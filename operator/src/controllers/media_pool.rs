@@ -107,7 +107,7 @@ fn build(context: &Context, pool: &MediaPool, objects: &Objects, serving: &Servi
         settings: &context.settings,
         nodes: serving.replicas,
         secrets: &(&(&camera_secrets(objects) | &route_secrets) | &forward_secrets(objects)),
-        route_secrets: &route_secrets,
+        gateway_secrets: &(&camera_secrets(objects) | &route_secrets),
     })
 }
 
@@ -356,7 +356,7 @@ fn summary(
         settings: &context.settings,
         nodes: serving.replicas,
         secrets: &BTreeSet::new(),
-        route_secrets: &BTreeSet::new(),
+        gateway_secrets: &BTreeSet::new(),
     };
     let exist = objects
         .pods

@@ -44,7 +44,7 @@ fn node_rules(input: &Input) -> Vec<Value> {
     rules
 }
 
-/// A gateway finds out which streams there are and who has them, and writes the Routes that API calls make. Their
+/// A gateway finds out which streams there are and who has them, and writes what API calls make. Their
 /// credentials go into Secrets that it makes, reads back, and deletes when they are replaced; what is made has no name yet
 /// that a rule could tell.
 fn gateway_rules(input: &Input) -> Vec<Value> {
@@ -53,11 +53,14 @@ fn gateway_rules(input: &Input) -> Vec<Value> {
             GROUP,
             &["cameras", "routes", "rooms", "recordschedules", "mediapools"],
         ),
-        json!({"apiGroups": [GROUP], "resources": ["routes"], "verbs": ["create", "patch", "delete"]}),
+        json!({"apiGroups": [GROUP], "resources": ["cameras", "routes", "recordschedules"], "verbs": ["create", "patch", "delete"]}),
         read("", &["pods"]),
         json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}),
     ];
-    let (made, others): (Vec<_>, Vec<_>) = input.route_secrets.iter().partition(|name| is_made_secret(name));
+    let (made, others): (Vec<_>, Vec<_>) = input
+        .gateway_secrets
+        .iter()
+        .partition(|name| is_made_secret(name));
     rules.extend(named_secrets(others, &["get"]));
     rules.extend(named_secrets(made, &["get", "delete"]));
     rules

@@ -56,8 +56,9 @@ pub struct Input<'a> {
     pub nodes: u32,
     /// Secrets that Cameras and Routes of the namespace name, which nodes may read.
     pub secrets: &'a BTreeSet<String>,
-    /// Those of them that Routes name, which gateways may read: the API answers a route's URL with its credentials.
-    pub route_secrets: &'a BTreeSet<String>,
+    /// Those of them that Cameras and Routes name for their sources, which gateways may read: the APIs answer a URL with its
+    /// credentials.
+    pub gateway_secrets: &'a BTreeSet<String>,
 }
 
 /// An object to be applied.

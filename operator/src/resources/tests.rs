@@ -27,7 +27,7 @@ struct Case {
     #[serde(default)]
     secrets: BTreeSet<String>,
     #[serde(default)]
-    route_secrets: BTreeSet<String>,
+    gateway_secrets: BTreeSet<String>,
     #[serde(default)]
     network_policies: bool,
     #[serde(default)]
@@ -55,7 +55,7 @@ fn objects(case: &Case) -> (MediaPool, Vec<Built>) {
         settings: &settings,
         nodes,
         secrets: &case.secrets,
-        route_secrets: &case.route_secrets,
+        gateway_secrets: &case.gateway_secrets,
     });
     (pool, built)
 }
@@ -153,19 +153,19 @@ fn everything_goes_with_its_pool_and_can_be_found() {
 #[test]
 fn no_secret_is_readable_when_none_is_named() {
     let names = |names: &[&str]| names.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
-    let case = |secrets: &[&str], route_secrets: &[&str]| Case {
+    let case = |secrets: &[&str], gateway_secrets: &[&str]| Case {
         what: String::new(),
         spec: json!({}),
         nodes: None,
         secrets: names(secrets),
-        route_secrets: names(route_secrets),
+        gateway_secrets: names(gateway_secrets),
         network_policies: false,
         metrics_from: vec![],
         deny_sources: vec![],
         image_pull_secrets: vec![],
     };
-    let rules = |component: &str, secrets: &[&str], route_secrets: &[&str]| {
-        let role = objects(&case(secrets, route_secrets))
+    let rules = |component: &str, secrets: &[&str], gateway_secrets: &[&str]| {
+        let role = objects(&case(secrets, gateway_secrets))
             .1
             .into_iter()
             .find(|o| o.resource.kind == "Role" && o.name == format!("media-{component}"));
@@ -184,7 +184,7 @@ fn no_secret_is_readable_when_none_is_named() {
         rules("node", &["front-door"], &[]),
         [(json!(["front-door"]), json!(["get"]))]
     );
-    // A gateway may make Secrets, and read those of Routes; it deletes those alone that it has made.
+    // A gateway may make Secrets, and read those of Cameras and Routes; it deletes those alone that it has made.
     let create = (Value::Null, json!(["create"]));
     assert_eq!(
         rules("gateway", &["front-door"], &[]),
@@ -204,12 +204,12 @@ fn no_secret_is_readable_when_none_is_named() {
 #[test]
 fn the_secret_holds_what_pods_read() {
     let pool = fixtures::pool("media", json!({}));
-    let secret = auth_secret(&pool, "p".into(), "r".into()).expect("a secret");
+    let secret = auth_secret(&pool, "p".into(), "r".into(), "u".into()).expect("a secret");
     assert_eq!(secret.metadata.name.as_deref(), Some("media-auth"));
     let data = secret.data.expect("data");
     let text = |key: &str| String::from_utf8(data[key].0.clone()).expect("text");
     assert_eq!(
-        (text("username"), text("password"), text("relay")),
-        ("admin".into(), "p".into(), "r".into())
+        (text("username"), text("password"), text("relay"), text("unionid")),
+        ("admin".into(), "p".into(), "r".into(), "u".into())
     );
 }

@@ -5,9 +5,9 @@
 
 mod body;
 mod login;
-mod openapi;
+pub(super) mod openapi;
 mod paging;
-mod route_url;
+pub(super) mod route_url;
 mod routes;
 mod runtime;
 pub(super) mod server;
@@ -16,7 +16,7 @@ mod users;
 mod wire;
 
 use super::error::Error;
-use super::{Api, cross_origin, request};
+use super::{Api, cross_origin, recorder, request};
 use crate::auth::{Action, Call};
 use crate::store::sql;
 use axum::Router;
@@ -58,6 +58,9 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Error> {
     let (method, uri) = (&parts.method, &parts.uri);
     if (method, uri.path()) == (&Method::GET, DESCRIPTION) {
         return Ok(openapi::tell());
+    }
+    if recorder::is_its_name(uri.path()) {
+        return Ok(recorder::unknown());
     }
     check(api, method, uri).await?;
     // From here on case counts.

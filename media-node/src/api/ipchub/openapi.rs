@@ -1,9 +1,10 @@
-//! This API's description in `OpenAPI`, `/api/openapi.json`. What the endpoints take and give stands
+//! This API's description in `OpenAPI`, `/api/openapi.json`, which has the cloud recorder's in it as well. What the endpoints take and give stands
 //! beside the functions that answer them; here is what they share.
 
 // What the macros make of these functions and types is public.
 #![allow(unreachable_pub)]
 
+use super::super::recorder;
 use super::{login, routes, runtime, server, streams, users, wire};
 use axum::response::Response;
 use utoipa::openapi::path::Operation;
@@ -12,7 +13,7 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, PathItem, ResponseBuilder, 
 use utoipa::{Modify, OpenApi, ToSchema};
 
 pub(super) fn tell() -> Response {
-    wire::json(&Document::openapi())
+    wire::json(&Document::openapi().merge_from(recorder::description()))
 }
 
 #[derive(OpenApi)]

@@ -6,16 +6,16 @@ use weir_proto::Redacted;
 
 /// A URL without its userinfo, and that byte for byte.
 #[derive(Debug)]
-pub(super) struct Split {
-    pub(super) url: String,
-    pub(super) userinfo: Option<Redacted<String>>,
+pub(in super::super) struct Split {
+    pub(in super::super) url: String,
+    pub(in super::super) userinfo: Option<Redacted<String>>,
 }
 
 /// Takes the userinfo out.
 ///
 /// # Errors
 /// Why the text is no URL, as the documented server says it.
-pub(super) fn split(url: &str) -> Result<Split, String> {
+pub(in super::super) fn split(url: &str) -> Result<Split, String> {
     let wrong = |why: String| format!("parse {url:?}: {why}");
     check(url).map_err(wrong)?;
     let Some(authority) = authority(url) else {
@@ -38,7 +38,7 @@ pub(super) fn split(url: &str) -> Result<Split, String> {
 }
 
 /// Puts the userinfo where it was.
-pub(super) fn join(url: &str, userinfo: &str) -> String {
+pub(in super::super) fn join(url: &str, userinfo: &str) -> String {
     match authority(url) {
         Some(authority) => {
             let (before, after) = url.split_at(authority.start);

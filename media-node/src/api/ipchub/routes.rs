@@ -5,39 +5,29 @@
 
 use super::super::Api;
 use super::super::error::Error;
+use super::super::owned_secret::{self, USERINFO};
 use super::body::Members;
 use super::paging::Wanted;
 use super::route_url::{self, Split};
 use super::{openapi, wire};
-use crate::cluster::resource::{Kind, SecretData, Target, WriteError};
+use crate::cluster::resource::{Kind, Target, WriteError};
 use axum::http::Uri;
 use axum::response::Response;
 use futures::{StreamExt, TryStreamExt};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::{Value, json};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+use weir_crds::Route;
 use weir_crds::field::canonical_path;
-use weir_crds::route::is_made_secret;
-use weir_crds::{GATEWAY_MANAGER, Route};
 use weir_proto::Redacted;
 
 /// Tries to save while others change the same route.
 const ATTEMPTS: u32 = 8;
-/// How long gateways may take to be allowed to read a new Secret.
-const READABLE: Duration = Duration::from_secs(5);
 /// Secrets read at once for a list.
 const READS: usize = 8;
-/// The key of our Secrets.
-const USERINFO: &str = "userinfo";
-/// What is left as it is in a userinfo that is put together.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 
 /// A route that is to be.
 struct Wish {
@@ -132,7 +122,7 @@ pub(super) async fn delete(api: &Api, path: &str) -> Result<Response, Error> {
         deleted.map_err(failed)?;
         tracing::info!(route = %target, pattern, "a route was deleted");
         if let Some(secret) = secret_of(&route) {
-            drop_secret(api, &target.namespace, secret).await;
+            owned_secret::drop(&*api.specs, &target.namespace, secret).await;
         }
     }
     Ok(wire::nothing())
@@ -198,7 +188,8 @@ async fn store(api: &Api, wish: &Wish, made: &mut Option<(Target, String)>) -> R
                     Some((owner, secret)) if *owner == target => secret.clone(),
                     _ => {
                         let secret = new_secret(&wish.pattern);
-                        make_secret(api, &target, &secret, userinfo).await?;
+                        let data = json!({USERINFO: userinfo.reveal()});
+                        owned_secret::make(&*api.specs, &target, &secret, &data).await?;
                         *made = Some((target.clone(), secret.clone()));
                         secret
                     }
@@ -216,10 +207,10 @@ async fn store(api: &Api, wish: &Wish, made: &mut Option<(Target, String)>) -> R
     api.specs.change(&target, version, &patch).await?;
     tracing::info!(route = %target, pattern = wish.pattern, "a route was changed");
     if let Some(secret) = &secret {
-        until_readable(api, &target.namespace, secret).await?;
+        owned_secret::until_readable(&*api.secrets, &target.namespace, secret).await?;
     }
     if let Some(former) = former.filter(|former| secret.as_deref() != Some(former)) {
-        drop_secret(api, &target.namespace, former).await;
+        owned_secret::drop(&*api.specs, &target.namespace, former).await;
     }
     Ok(())
 }
@@ -237,75 +228,18 @@ async fn create(api: &Api, wish: &Wish) -> Result<(), WriteError> {
     let manifest = json!({
         "apiVersion": Kind::Route.api_version(),
         "kind": Kind::Route.as_str(),
-        "metadata": {"name": object_name(&wish.pattern), "labels": labels()},
+        "metadata": {"name": object_name(&wish.pattern), "labels": owned_secret::labels()},
         "spec": spec,
     });
     // The Secret needs its owner's uid, so it comes second.
     let target = api.specs.create(&manifest).await?;
     tracing::info!(route = %target, pattern = wish.pattern, "a route was made");
     if let (Some(secret), Some(userinfo)) = (&secret, &wish.url.userinfo) {
-        make_secret(api, &target, secret, userinfo).await?;
-        until_readable(api, &target.namespace, secret).await?;
+        let data = json!({USERINFO: userinfo.reveal()});
+        owned_secret::make(&*api.specs, &target, secret, &data).await?;
+        owned_secret::until_readable(&*api.secrets, &target.namespace, secret).await?;
     }
     Ok(())
-}
-
-/// A Secret that goes when its Route does.
-async fn make_secret(
-    api: &Api,
-    owner: &Target,
-    name: &str,
-    userinfo: &Redacted<String>,
-) -> Result<(), WriteError> {
-    let manifest = json!({
-        "apiVersion": Kind::Secret.api_version(),
-        "kind": Kind::Secret.as_str(),
-        "metadata": {
-            "name": name,
-            "namespace": owner.namespace,
-            "labels": labels(),
-            "ownerReferences": [{
-                "apiVersion": owner.kind.api_version(),
-                "kind": owner.kind.as_str(),
-                "name": owner.name,
-                "uid": owner.uid,
-            }],
-        },
-        "stringData": {USERINFO: userinfo.reveal()},
-    });
-    api.specs.create(&manifest).await.map(drop)
-}
-
-fn labels() -> Value {
-    json!({"app.kubernetes.io/managed-by": GATEWAY_MANAGER})
-}
-
-/// Waits until the Secret can be read: which Secrets gateways may read follows the Routes, and whoever
-/// asks next, wherever, shall get what was saved.
-async fn until_readable(api: &Api, namespace: &str, name: &str) -> Result<(), WriteError> {
-    let deadline = Instant::now() + READABLE;
-    loop {
-        let read = api.secrets.read(namespace, name).await;
-        if matches!(read, Ok(Some(_))) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            read?;
-            return Err(WriteError::Gone);
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Deletes a Secret that was made for a Route and that no Route names any more. What can't be deleted
-/// goes with the Route that owns it.
-async fn drop_secret(api: &Api, namespace: &str, name: &str) {
-    if !is_made_secret(name) {
-        return;
-    }
-    if let Err(error) = api.specs.delete(Kind::Secret, namespace, name).await {
-        tracing::info!(namespace, secret = name, error = %error.chain(), "a former Secret of a route stays");
-    }
 }
 
 /// Whether the Secret holds this userinfo.
@@ -317,7 +251,7 @@ async fn is_in(
 ) -> Result<bool, WriteError> {
     match api.secrets.read(namespace, name).await {
         Ok(data) => {
-            let known = data.as_ref().and_then(userinfo_of);
+            let known = data.as_ref().and_then(owned_secret::userinfo);
             Ok(known.is_some_and(|known| known.reveal() == userinfo.reveal()))
         }
         Err(WriteError::Refused(_)) => Ok(false),
@@ -332,7 +266,7 @@ async fn shown(api: &Api, pattern: String, route: Route) -> Result<wire::Route, 
         let namespace = route.metadata.namespace.as_deref().unwrap_or_default();
         match api.secrets.read(namespace, secret).await {
             Ok(data) => {
-                if let Some(userinfo) = data.as_ref().and_then(userinfo_of) {
+                if let Some(userinfo) = data.as_ref().and_then(owned_secret::userinfo) {
                     url = route_url::join(&url, userinfo.reveal());
                 }
             }
@@ -353,21 +287,6 @@ async fn shown(api: &Api, pattern: String, route: Route) -> Result<wire::Route, 
         url,
         keepalive: route.spec.keep_alive,
     })
-}
-
-/// As it stands in a URL.
-fn userinfo_of(data: &SecretData) -> Option<Redacted<String>> {
-    let text = |key: &str| Some(std::str::from_utf8(data.get(key)?.reveal()).ok()?.to_owned());
-    if let Some(userinfo) = text(USERINFO) {
-        return Some(Redacted::new(userinfo));
-    }
-    let (username, password) = (text("username")?, text("password")?);
-    let encode = |text: &str| utf8_percent_encode(text.trim_end_matches(['\r', '\n']), PLAIN).to_string();
-    Some(Redacted::new(format!(
-        "{}:{}",
-        encode(&username),
-        encode(&password)
-    )))
 }
 
 fn secret_of(route: &Route) -> Option<&str> {

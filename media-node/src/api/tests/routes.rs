@@ -348,6 +348,14 @@ impl Specs for Cluster {
         self.folder.routes().await
     }
 
+    async fn cameras(&self) -> Result<Vec<weir_crds::Camera>, WriteError> {
+        self.folder.cameras().await
+    }
+
+    async fn schedules(&self) -> Result<Vec<weir_crds::RecordSchedule>, WriteError> {
+        self.folder.schedules().await
+    }
+
     async fn create(&self, manifest: &Value) -> Result<Target, WriteError> {
         self.folder.create(manifest).await
     }

@@ -30,14 +30,17 @@ use weir_proto::http::split_extension;
 use weir_proto::media::StreamPath;
 use weir_recording::SegmentKey;
 
+/// From a stream's path to the uid of its Camera.
+pub(crate) type CameraOf = Arc<dyn Fn(&StreamPath) -> Option<String> + Send + Sync>;
+/// From a Camera's uid to the path of its stream.
+pub(crate) type PathOf = Arc<dyn Fn(&str) -> Option<StreamPath> + Send + Sync>;
+
 /// Knows which camera a path names, and reads what was recorded of it. Made by the role.
 #[derive(Clone)]
 pub struct Archive {
     pub playback: Playback,
-    /// From a stream's path to the uid of its Camera.
-    pub camera_of: Arc<dyn Fn(&StreamPath) -> Option<String> + Send + Sync>,
-    /// From a Camera's uid to the path of its stream.
-    pub path_of: Arc<dyn Fn(&str) -> Option<StreamPath> + Send + Sync>,
+    pub camera_of: CameraOf,
+    pub path_of: PathOf,
 }
 
 /// What is asked for when nothing is said.

@@ -289,6 +289,22 @@ impl State {
         self.writers.routes.as_reader().state()
     }
 
+    /// All objects of a kind, as their type.
+    pub(super) fn objects<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K> {
+        let of_kind = self.held.iter().filter(|(key, _)| key.kind == kind);
+        let read = |(key, held): (&Key, &Held)| {
+            let value = manifest::stored(
+                key,
+                &held.value,
+                held.generation,
+                held.version,
+                held.status.as_ref(),
+            );
+            serde_json::from_value(value).ok()
+        };
+        of_kind.filter_map(read).collect()
+    }
+
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<SecretData> {
         let key = Key {
             kind: Kind::Secret,

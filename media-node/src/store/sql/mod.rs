@@ -1,24 +1,32 @@
 //! The SQL database: opening it, bringing its schema up to date, asking whether it answers.
 //!
 //! One schema for SQLite (one process) and PostgreSQL (any number of gateways). Queries live in
-//! one file per subject ([`accounts`], `gateways`); entities and migrations stay inside this module.
+//! one file per subject ([`accounts`], [`recorder`], `gateways`); entities and migrations stay inside this module.
 
 pub mod accounts;
 mod clock;
+mod credentials;
 mod entity;
 mod error;
 mod gateways;
 mod location;
+mod lock;
 mod migration;
+pub mod recorder;
+mod resource_ids;
 mod segments;
 mod trash;
 
 pub use error::Error;
 pub use location::Location;
+pub use lock::Lock;
+pub use resource_ids::Named;
 pub use segments::{Extent, SegmentRow};
 pub use trash::Keeping;
 
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions};
+use sea_orm::{
+    ConnectOptions, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+};
 use std::time::Duration;
 
 /// Longest wait for a connection, which is also how long a request waits while the database is away.
@@ -39,6 +47,7 @@ const CONNECTIONS: u32 = 8;
 pub struct Database {
     connections: DatabaseConnection,
     place: String,
+    locks: lock::Locks,
 }
 
 impl Database {
@@ -65,7 +74,11 @@ impl Database {
                 });
             }
         }
-        Ok(Self { connections, place })
+        Ok(Self {
+            connections,
+            place,
+            locks: lock::Locks::new(),
+        })
     }
 
     /// Like [`Self::open`], but tries again, with growing pauses, while the database is away and
@@ -95,6 +108,10 @@ impl Database {
         if let Err(error) = self.connections.clone().close().await {
             tracing::debug!(%error, "closing the database failed");
         }
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.connections.get_database_backend()
     }
 
     fn error(&self, source: sea_orm::DbErr) -> Error {

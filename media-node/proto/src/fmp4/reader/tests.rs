@@ -7,7 +7,9 @@ fn file() -> Vec<u8> {
     let mut file = init_segment(&clip.tracks).to_vec();
     let mut fragmenter = Fragmenter::new(&clip.tracks);
     for (number, some) in clip.access_units.chunks(60).enumerate() {
-        some.iter().for_each(|au| fragmenter.push(au));
+        for au in some {
+            fragmenter.push(au);
+        }
         let end = some.last().expect("some").dts.offset(3600);
         file.extend_from_slice(&fragmenter.finish(number as u32 + 1, end));
     }

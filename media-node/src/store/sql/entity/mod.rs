@@ -4,9 +4,19 @@
 #![allow(unreachable_pub)]
 
 pub(super) mod account_revision;
+pub(super) mod camera_fact;
+pub(super) mod course;
+pub(super) mod credential;
 pub(super) mod gateway;
+pub(super) mod gather;
+pub(super) mod grade;
 pub(super) mod object_trash;
+pub(super) mod recording;
+pub(super) mod resource_id;
 pub(super) mod retention;
+pub(super) mod school;
 pub(super) mod segment;
+pub(super) mod subject;
+pub(super) mod teacher;
 pub(super) mod token;
 pub(super) mod user;

@@ -3,6 +3,7 @@
 mod m0001_accounts;
 mod m0002_account_revision;
 mod m0003_gateways;
+mod m0004_recorder;
 mod m0005_segments;
 mod m0006_retention;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_accounts::Migration),
             Box::new(m0002_account_revision::Migration),
             Box::new(m0003_gateways::Migration),
+            Box::new(m0004_recorder::Migration),
             Box::new(m0005_segments::Migration),
             Box::new(m0006_retention::Migration),
         ]

@@ -1,0 +1,67 @@
+//! What was recorded, as files that can be read in parts. Which segments make one up is the recorder's.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Reads and deletes footage and snapshots. Made by the role.
+#[async_trait]
+pub trait Footage: Send + Sync + 'static {
+    /// The MP4 of what a camera recorded from one time to another, in Unix milliseconds; none if nothing is left of it.
+    async fn file(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Option<Arc<dyn VirtualFile>>, FootageError>;
+
+    /// A snapshot, a JPEG; none if there is none of that key.
+    async fn image(&self, key: &str) -> Result<Option<Image>, FootageError>;
+
+    /// The same, resized to fit a box of so many pixels; none also where that can't be done.
+    async fn thumbnail(&self, key: &str, width: u16, height: u16) -> Result<Option<Image>, FootageError>;
+
+    /// Deletes what lies wholly between the two times. It has taken note of that for good when it returns; stored objects
+    /// follow.
+    async fn delete(&self, camera_uid: &str, from_ms: i64, to_ms: i64) -> Result<(), FootageError>;
+
+    /// Deletes a snapshot, likewise.
+    async fn delete_image(&self, key: &str) -> Result<(), FootageError>;
+
+    /// Deletes all that a camera has recorded until now, its snapshots too, likewise. What it is recording is thrown away.
+    async fn forget_camera(&self, camera_uid: &str) -> Result<(), FootageError>;
+}
+
+/// A file that may be put together as it is read. Its bytes never change.
+#[async_trait]
+pub trait VirtualFile: Send + Sync {
+    fn len(&self) -> u64;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Another for another content; without quotes.
+    fn etag(&self) -> String;
+
+    fn last_modified(&self) -> SystemTime;
+
+    /// The bytes from one offset to another, in pieces. A failure ends the stream.
+    async fn read(&self, range: Range<u64>) -> Result<BoxStream<'static, io::Result<Bytes>>, FootageError>;
+}
+
+/// A JPEG.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub bytes: Bytes,
+    pub last_modified: SystemTime,
+}
+
+/// The store of footage did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the footage can't be read or deleted now")]
+pub struct FootageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -1,0 +1,136 @@
+//! What was recorded, as the cloud recorder's API reads and deletes it.
+
+use crate::api::{self, FootageError, Image, VirtualFile};
+use crate::record::{Footage, Playback};
+use crate::store::object::Bucket;
+use crate::store::sql::Database;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use sha2::{Digest, Sha256};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{Notify, watch};
+
+/// Segments that are looked up at once.
+const SOME: u64 = 5000;
+/// Largest snapshot that is read.
+const IMAGE_BYTES: u64 = 32 << 20;
+
+/// Stored segments, as files.
+pub(super) struct StoredFootage {
+    pub(super) playback: Playback,
+    pub(super) index: Database,
+    pub(super) bucket: watch::Receiver<Option<Bucket>>,
+    /// Rings when something is to be deleted.
+    pub(super) deleting: Arc<Notify>,
+}
+
+/// The MP4 of a range.
+struct File {
+    footage: Footage,
+    etag: String,
+}
+
+#[async_trait]
+impl VirtualFile for File {
+    fn len(&self) -> u64 {
+        self.footage.len()
+    }
+
+    fn etag(&self) -> String {
+        self.etag.clone()
+    }
+
+    fn last_modified(&self) -> SystemTime {
+        let (start_ms, duration_ms) = self.footage.extent();
+        let end_ms = u64::try_from(start_ms + duration_ms).unwrap_or(0);
+        SystemTime::UNIX_EPOCH + Duration::from_millis(end_ms)
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<BoxStream<'static, io::Result<Bytes>>, FootageError> {
+        Ok(self.footage.read(range).map_err(io::Error::other).boxed())
+    }
+}
+
+#[async_trait]
+impl api::Footage for StoredFootage {
+    async fn file(
+        &self,
+        camera_uid: &str,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Option<Arc<dyn VirtualFile>>, FootageError> {
+        let footage = self
+            .playback
+            .mp4(camera_uid, from_ms, to_ms)
+            .await
+            .map_err(failed)?;
+        Ok(footage.map(|footage| {
+            let (start_ms, duration_ms) = footage.extent();
+            let text = format!("{camera_uid} {start_ms} {duration_ms} {}", footage.len());
+            let etag = hex::encode(&Sha256::digest(text)[..12]);
+            Arc::new(File { footage, etag }) as Arc<dyn VirtualFile>
+        }))
+    }
+
+    async fn image(&self, key: &str) -> Result<Option<Image>, FootageError> {
+        let Some(bucket) = self.bucket.borrow().clone() else {
+            return Ok(None);
+        };
+        let Some(head) = bucket.head(key).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        let bytes = bucket
+            .read(key, 0..head.bytes.min(IMAGE_BYTES))
+            .await
+            .map_err(failed)?;
+        Ok(Some(Image {
+            bytes,
+            // Each has a key of its own, and never changes.
+            last_modified: SystemTime::UNIX_EPOCH,
+        }))
+    }
+
+    async fn thumbnail(&self, _: &str, _: u16, _: u16) -> Result<Option<Image>, FootageError> {
+        // Nothing here resizes pictures yet.
+        Ok(None)
+    }
+
+    async fn delete(&self, camera_uid: &str, from_ms: i64, to_ms: i64) -> Result<(), FootageError> {
+        loop {
+            let found = self.index.segments(camera_uid, from_ms, to_ms, SOME).await;
+            let found = found.map_err(failed)?;
+            let is_all = (found.len() as u64) < SOME;
+            let inside = found
+                .into_iter()
+                .filter(|row| row.start_ms >= from_ms && row.end_ms <= to_ms);
+            let keys: Vec<String> = inside.map(|row| row.key).collect();
+            self.index.trash_segments(&keys).await.map_err(failed)?;
+            self.deleting.notify_one();
+            if is_all || keys.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete_image(&self, key: &str) -> Result<(), FootageError> {
+        self.index
+            .trash_objects(&[key.to_owned()])
+            .await
+            .map_err(failed)?;
+        self.deleting.notify_one();
+        Ok(())
+    }
+
+    async fn forget_camera(&self, camera_uid: &str) -> Result<(), FootageError> {
+        // What is still on its way is thrown away when it comes: the camera is known to be deleted.
+        self.delete(camera_uid, 0, i64::MAX).await
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> FootageError {
+    FootageError(Box::new(error))
+}

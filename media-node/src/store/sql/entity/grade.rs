@@ -1,0 +1,19 @@
+//! `grade`: years of school.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "grade")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// Which school: primary, middle or high.
+    pub kind: String,
+    pub name: String,
+    /// Unix seconds.
+    pub created: i64,
+    pub updated: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
