@@ -38,7 +38,7 @@ unit *ARGS:
 
 # media-node as one process, with cameras and players that are not ours. No cluster.
 loopback *ARGS:
-    tests/setup cameras browser schemathesis media >/dev/null
+    tests/setup cameras browser schemathesis media s3 >/dev/null
     cargo build --workspace --bins --tests
     cargo nextest run --workspace -E 'binary(/^loopback_/)' "$@"
 

@@ -16,7 +16,7 @@ pub const PASSWORD: &str = "canary-camera-8fQz";
 /// Which server the camera runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
-    /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `g711` (PCMU), `alaw`
+    /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `fat` (24 Mbit/s), `g711` (PCMU), `alaw`
     /// (PCMA), `other` (640x480); and with nothing to be had, `jpeg` (M-JPEG alone), `silent` (no packets), `reports`
     /// (RTCP alone).
     Go,
@@ -86,6 +86,7 @@ impl Camera {
                     ("h264", clip("h264_aac.ts")),
                     ("h265", clip("h265_aac.ts")),
                     ("bframes", clip("h264_bframes.ts")),
+                    ("fat", clip("h264_fat.ts")),
                     (
                         "g711",
                         format!("{}+{}", clip("h264_other.ts"), clip("tone.mulaw")),

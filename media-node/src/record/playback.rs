@@ -67,6 +67,7 @@ struct Head {
 /// A virtual MP4, and where its bytes are.
 pub struct Footage {
     file: VirtualMp4,
+    playback: Playback,
     bucket: Bucket,
     /// Keys of the objects, by source.
     keys: Vec<String>,
@@ -138,7 +139,12 @@ impl Playback {
             .map(|(part, _)| part.segment.key().to_string())
             .collect();
         let file = VirtualMp4::new(&sources, from_ms, to_ms)?;
-        Ok(file.map(|file| Footage { file, bucket, keys }))
+        Ok(file.map(|file| Footage {
+            file,
+            playback: self.clone(),
+            bucket,
+            keys,
+        }))
     }
 
     /// A playlist of a range; none if there is no footage in it. `link` gives the URI of a segment's object.
@@ -215,6 +221,7 @@ impl Playback {
         let bucket = self.bucket()?;
         let key = key.to_string();
         let Some(head) = bucket.head(&key).await? else {
+            self.forget(&key);
             return Ok(None);
         };
         let Some(range) = range(head.bytes) else {
@@ -317,6 +324,11 @@ impl Playback {
         heads.insert(key.clone(), head.clone());
         Ok(head)
     }
+
+    /// Reading the object has failed: who asks next looks at it again.
+    fn forget(&self, key: &str) {
+        self.0.heads.lock().remove(key);
+    }
 }
 
 impl Footage {
@@ -351,19 +363,22 @@ impl Footage {
                 }),
             }
         }
-        let (bucket, keys) = (self.bucket.clone(), self.keys.clone());
+        let (playback, bucket, keys) = (self.playback.clone(), self.bucket.clone(), self.keys.clone());
         stream::iter(runs)
             .then(move |run| {
                 let key = match &run {
                     Run::Object { source, .. } => keys.get(*source).cloned().unwrap_or_default(),
                     Run::Header(_) => String::new(),
                 };
-                let bucket = bucket.clone();
+                let (playback, bucket) = (playback.clone(), bucket.clone());
                 async move {
-                    match run {
-                        Run::Header(bytes) => Ok(stream::iter([Ok(bytes)]).boxed()),
-                        Run::Object { ranges, .. } => read_ranges(&bucket, &key, ranges).await,
-                    }
+                    let ranges = match run {
+                        Run::Header(bytes) => return Ok(stream::iter([Ok(bytes)]).boxed()),
+                        Run::Object { ranges, .. } => ranges,
+                    };
+                    let read = read_ranges(&bucket, &key, ranges).await;
+                    let read = read.inspect_err(|_| playback.forget(&key))?;
+                    Ok(read.inspect_err(move |_| playback.forget(&key)).boxed())
                 }
             })
             .try_flatten()

@@ -15,8 +15,9 @@ use weir_recording::SegmentKey;
 
 /// Fragments that wait for the disk: half a minute's.
 const QUEUE: usize = 64;
-/// The disk's last bytes are for finishing what is open.
+/// The disk's last bytes are for finishing what is open; of a small disk, no more than its share.
 const RESERVE_BYTES: u64 = 256 << 20;
+const RESERVE_SHARE: u64 = 10;
 
 /// What is to be done, in order.
 #[derive(Debug)]
@@ -158,7 +159,9 @@ impl Writer {
 
     /// Drops the oldest that is not stored when the spool or its disk is full.
     fn make_room(&self) {
-        match self.desk.spool.make_room(RESERVE_BYTES) {
+        let spool = &self.desk.spool;
+        let disk = spool.disk_bytes().unwrap_or(u64::MAX);
+        match spool.make_room(RESERVE_BYTES.min(disk / RESERVE_SHARE)) {
             Ok(dropped) => {
                 for segment in &dropped {
                     metrics::counter!("weir_record_dropped_segments_total").increment(1);

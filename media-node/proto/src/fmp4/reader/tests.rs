@@ -47,6 +47,22 @@ fn what_was_written_is_read() {
 }
 
 #[test]
+fn every_codec_that_is_written_is_read() {
+    use crate::media::CodecParameters;
+    use crate::media::codec::g711::{Law, Parameters};
+    for law in [Law::A, Law::Mu] {
+        let sound = Track {
+            codec: CodecParameters::G711(Parameters { law, channels: 1 }),
+            clock_rate: 8000,
+        };
+        let video = testing::h265_aac().tracks.get(0).expect("video").clone();
+        let tracks = Tracks::new([video, sound]);
+        let scanned = scan(&init_segment(&tracks)).expect("whole");
+        assert_eq!(scanned.tracks, tracks);
+    }
+}
+
+#[test]
 fn a_file_may_end_anywhere() {
     let file = file();
     let whole = scan(&file).expect("whole");
