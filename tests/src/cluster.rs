@@ -4,7 +4,7 @@
 use std::{
     fs,
     panic::AssertUnwindSafe,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitStatus,
     sync::{
         OnceLock,
@@ -80,6 +80,11 @@ impl Cluster {
     /// The cluster of a kubeconfig, with `kubectl` and `helm` from a folder.
     pub fn new(kubeconfig: PathBuf, programs: Option<PathBuf>) -> Self {
         Self { kubeconfig, programs }
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     fn program(&self, name: &str) -> Command {
@@ -235,6 +240,14 @@ impl Namespace {
     }
 
     async fn start_pool(&self, pool: Pool) -> Result<()> {
+        self.start_pool_with(pool, "").await
+    }
+
+    /// Starts a pool in a namespace that was made without one. `more` are further lines of its spec.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start_pool_with(&self, pool: Pool, more: &str) -> Result<()> {
         self.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: {POOL}-auth}}\nstringData: {{username: admin, password: {ADMIN_PASSWORD}, relay: {RELAY_SECRET}, unionid: {UNION_ID}}}\n"
         ))
@@ -252,7 +265,7 @@ impl Namespace {
             database = "  database: {secretName: database}\n";
         }
         self.apply(&format!(
-            "apiVersion: weir.video/v1alpha1\nkind: MediaPool\nmetadata: {{name: {POOL}}}\nspec:\n  nodes: {{replicas: {}}}\n  gateways: {{replicas: {}}}\n  access: {{anonymousView: {}}}\n{database}",
+            "apiVersion: weir.video/v1alpha1\nkind: MediaPool\nmetadata: {{name: {POOL}}}\nspec:\n  nodes: {{replicas: {}}}\n  gateways: {{replicas: {}}}\n  access: {{anonymousView: {}}}\n{database}{more}",
             pool.nodes, pool.gateways, pool.anonymous
         ))
         .await?;
@@ -642,6 +655,10 @@ async fn psql(server: &str, command: &str) -> Result<()> {
 /// # Errors
 /// When it does not start.
 pub async fn camera(make: Make, auth: Auth) -> Result<Camera> {
-    let machine = std::env::var(variable::MACHINE).unwrap_or_else(|_| MACHINE.to_owned());
-    Camera::start_at(make, auth, &machine, 0).await
+    Camera::start_at(make, auth, &machine(), 0).await
+}
+
+/// This machine's address as pods see it.
+pub fn machine() -> String {
+    std::env::var(variable::MACHINE).unwrap_or_else(|_| MACHINE.to_owned())
 }

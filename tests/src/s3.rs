@@ -26,12 +26,58 @@ const POOL: &str = "media";
 const SECRET: &str = "store";
 
 /// A store that runs.
-pub struct Store {
+pub struct Server {
     _process: Process,
     folder: TempDir,
     id: String,
     secret: String,
     port: u16,
+}
+
+impl Server {
+    /// Starts one at that address, with an empty bucket and keys of its own.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(address: &str) -> Result<Self> {
+        let folder = TempDir::with_prefix("weir-s3-")?;
+        fs::create_dir_all(folder.path().join("objects").join(BUCKET))?;
+        let (id, secret) = (random()?, random()?);
+        let port = free_port(address)?;
+        let mut command = Command::new(setup::part("s3").await?.join("versitygw"));
+        command
+            .env("ROOT_ACCESS_KEY", &id)
+            .env("ROOT_SECRET_KEY", &secret)
+            .args(["--port", &format!("{address}:{port}"), "posix"])
+            .arg(folder.path().join("objects"));
+        let process = Process::start("versitygw", &mut command)?;
+        eventually(secs(10), "the object store to listen", async || {
+            Ok(TcpStream::connect((address, port)).await.map(drop)?)
+        })
+        .await?;
+        Ok(Self {
+            _process: process,
+            folder,
+            id,
+            secret,
+            port,
+        })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A Secret of that name with its keys.
+    pub fn keys(&self, name: &str) -> String {
+        manifest::store_secret(name, &self.id, &self.secret)
+    }
+}
+
+/// A store on this machine, and a line to it.
+pub struct Store {
+    server: Server,
     /// Between it and whoever uses [`Store::pool`].
     pub line: Line,
 }
@@ -42,34 +88,14 @@ impl Store {
     /// # Errors
     /// When it does not start.
     pub async fn start(lines: &Lines) -> Result<Self> {
-        let folder = TempDir::with_prefix("weir-s3-")?;
-        fs::create_dir_all(folder.path().join("objects").join(BUCKET))?;
-        let (id, secret) = (random()?, random()?);
-        let port = free_port("127.0.0.1")?;
-        let mut command = Command::new(setup::part("s3").await?.join("versitygw"));
-        command
-            .env("ROOT_ACCESS_KEY", &id)
-            .env("ROOT_SECRET_KEY", &secret)
-            .args(["--port", &format!("127.0.0.1:{port}"), "posix"])
-            .arg(folder.path().join("objects"));
-        let process = Process::start("versitygw", &mut command)?;
-        eventually(secs(10), "the object store to listen", async || {
-            Ok(TcpStream::connect(("127.0.0.1", port)).await.map(drop)?)
-        })
-        .await?;
-        Ok(Self {
-            _process: process,
-            folder,
-            id,
-            secret,
-            port,
-            line: lines.to("s3", port).await?,
-        })
+        let server = Server::start("127.0.0.1").await?;
+        let line = lines.to("s3", server.port).await?;
+        Ok(Self { server, line })
     }
 
     /// Where it listens itself.
     pub fn port(&self) -> u16 {
-        self.port
+        self.server.port
     }
 
     /// A MediaPool that stores here, by the line.
@@ -80,22 +106,22 @@ impl Store {
 
     /// The Secret that the pool names.
     pub fn keys(&self) -> String {
-        manifest::store_secret(SECRET, &self.id, &self.secret)
+        self.server.keys(SECRET)
     }
 
     /// The same with another password.
     pub fn wrong_keys(&self) -> String {
-        manifest::store_secret(SECRET, &self.id, WRONG)
+        manifest::store_secret(SECRET, &self.server.id, WRONG)
     }
 
     /// What must be in no log.
     pub fn secret(&self) -> &str {
-        &self.secret
+        &self.server.secret
     }
 
     /// The folder of the bucket's objects.
     pub fn bucket(&self) -> PathBuf {
-        self.folder.path().join("objects").join(BUCKET)
+        self.server.folder.path().join("objects").join(BUCKET)
     }
 
     /// The folder of uploads that were begun.
