@@ -38,7 +38,7 @@ unit *ARGS:
 
 # media-node as one process, with cameras and players that are not ours. No cluster.
 loopback *ARGS:
-    tests/setup cameras browser schemathesis media >/dev/null
+    tests/setup cameras browser schemathesis media s3 >/dev/null
     cargo build --workspace --bins --tests
     cargo nextest run --workspace -E 'binary(/^loopback_/)' "$@"
 
@@ -49,7 +49,7 @@ web:
 
 # The whole of it in a Kubernetes: starts one unless WEIR_TEST_KUBECONFIG names one.
 e2e *ARGS:
-    tests/setup cluster cameras media >/dev/null
+    tests/setup cluster ingress cameras media >/dev/null
     cargo build --workspace --bins --tests
     "${CARGO_TARGET_DIR:-target}/debug/with-cluster" tests/e2e "$@"
 

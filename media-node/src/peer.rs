@@ -1,27 +1,36 @@
 //! Connections to the other pods of the pool: HTTP requests with the pool's secret.
 //!
-//! One that is upgraded is a relay: what then flows is `proto::relay`; who reads and who writes is the
-//! callers' business. The others are short questions with a short answer.
+//! One that is upgraded is a relay, on which flows `proto::relay`, or a channel, on which flow the frames of
+//! a WSP player's data socket; who reads and who writes is the callers' business. The others are short
+//! questions with a short answer.
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use weir_proto::Redacted;
 use weir_proto::media::StreamPath;
+use weir_proto::wsp::ChannelId;
 
 /// The protocol's name in the `Upgrade` header.
 pub const UPGRADE: &str = "weir-relay/1";
 /// Where pods take relays; the stream's path follows.
 pub const PREFIX: &str = "/relay/v1/";
+/// The same of channels;
+pub const CHANNEL_UPGRADE: &str = "weir-wsp/1";
+/// what follows is the channel's id and, after a slash, the stream's path.
+pub const CHANNEL_PREFIX: &str = "/wsp/v1/";
 
 /// Pods of a pool are near each other.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// The other pod may have to start a camera first.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+/// A channel is there or is not.
+const CHANNEL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Most bytes of an answer.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -57,10 +66,44 @@ pub async fn open(
     path: &StreamPath,
 ) -> Result<(TcpStream, BytesMut), Error> {
     let socket = connect(address).await?;
-    let upgrade = upgrade(socket, address, secret, method, path);
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{PREFIX}{}", encoded(path)));
+    let upgrade = upgrade(socket, address, secret, request, UPGRADE);
     timeout(ANSWER_PATIENCE, upgrade)
         .await
         .map_err(|_| Error::NoAnswer)?
+}
+
+/// Joins a channel of the gateway at `address` (`host:port`) whose control socket is of that path. The
+/// bytes are what came with the answer.
+///
+/// # Errors
+/// When the gateway can't be reached, has no such channel, or takes too long.
+pub async fn open_channel(
+    address: &str,
+    secret: &Redacted<String>,
+    channel: ChannelId,
+    path: &StreamPath,
+) -> Result<(TcpStream, BytesMut), Error> {
+    let socket = connect(address).await?;
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(format!("{CHANNEL_PREFIX}{channel}/{}", encoded(path)));
+    let upgrade = upgrade(socket, address, secret, request, CHANNEL_UPGRADE);
+    timeout(CHANNEL_PATIENCE, upgrade)
+        .await
+        .map_err(|_| Error::NoAnswer)?
+}
+
+fn encoded(path: &StreamPath) -> PercentEncode<'_> {
+    const KEEP: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    utf8_percent_encode(path.as_str(), KEEP)
 }
 
 /// Asks the pod at `address` (`host:port`) for `target`, a path with its query, and gives the body of the
@@ -124,25 +167,16 @@ async fn upgrade(
     socket: TcpStream,
     address: &str,
     secret: &Redacted<String>,
-    method: Method,
-    path: &StreamPath,
+    request: http::request::Builder,
+    protocol: &str,
 ) -> Result<(TcpStream, BytesMut), Error> {
-    const KEEP: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-        .remove(b'/')
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
     // Ends with the upgrade, or with the connection.
     tokio::spawn(connection.with_upgrades());
-    let path = percent_encoding::utf8_percent_encode(path.as_str(), KEEP);
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("{PREFIX}{path}"))
+    let request = request
         .header(header::HOST, address)
         .header(header::CONNECTION, "upgrade")
-        .header(header::UPGRADE, UPGRADE)
+        .header(header::UPGRADE, protocol)
         .header(header::AUTHORIZATION, format!("Bearer {}", secret.reveal()))
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log"
+	"net"
 	"strings"
 	"sync"
 
@@ -28,6 +29,7 @@ type handler struct {
 type publication struct {
 	path   string
 	stream *gortsplib.ServerStream
+	from   net.Addr // nil before RECORD
 }
 
 func answer(code base.StatusCode) *base.Response { return &base.Response{StatusCode: code} }
@@ -94,12 +96,14 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 		return answer(base.StatusBadRequest), err
 	}
 	h.streams[path] = s
-	ctx.Session.SetUserData(&publication{path, s})
+	ctx.Session.SetUserData(&publication{path: path, stream: s})
 	return answer(base.StatusOK), nil
 }
 
 func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Response, error) {
 	p := ctx.Session.UserData().(*publication)
+	p.from = ctx.Conn.NetConn().RemoteAddr()
+	log.Printf("%v publishes %s", p.from, p.path)
 	ctx.Session.OnPacketRTPAny(func(m *description.Media, _ format.Format, packet *rtp.Packet) {
 		if err := p.stream.WritePacketRTP(m, packet); err != nil {
 			log.Printf("%s: %v", p.path, err)
@@ -116,5 +120,8 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	delete(h.streams, p.path)
+	if p.from != nil {
+		log.Printf("%v has published %s", p.from, p.path)
+	}
 	p.stream.Close()
 }

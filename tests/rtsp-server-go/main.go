@@ -50,7 +50,8 @@ func main() {
 	flag.Parse()
 
 	h := &handler{streams: map[string]*gortsplib.ServerStream{}, user: *user, password: *password, udpOnly: !*tcp}
-	server := &gortsplib.Server{Handler: h, RTSPAddress: fmt.Sprintf("%s:%d", *bind, *port)}
+	// A keyframe of a fat clip is more packets than the library's queue has places, and so are the seconds that it slept.
+	server := &gortsplib.Server{Handler: h, RTSPAddress: fmt.Sprintf("%s:%d", *bind, *port), WriteQueueSize: 4096}
 	h.server = server
 	switch *method {
 	case "none":

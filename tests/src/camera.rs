@@ -16,7 +16,7 @@ pub const PASSWORD: &str = "canary-camera-8fQz";
 /// Which server the camera runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
-    /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `g711` (PCMU), `alaw`
+    /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `fat` (24 Mbit/s), `g711` (PCMU), `alaw`
     /// (PCMA), `other` (640x480); and with nothing to be had, `jpeg` (M-JPEG alone), `silent` (no packets), `reports`
     /// (RTCP alone).
     Go,
@@ -86,6 +86,7 @@ impl Camera {
                     ("h264", clip("h264_aac.ts")),
                     ("h265", clip("h265_aac.ts")),
                     ("bframes", clip("h264_bframes.ts")),
+                    ("fat", clip("h264_fat.ts")),
                     (
                         "g711",
                         format!("{}+{}", clip("h264_other.ts"), clip("tone.mulaw")),
@@ -127,6 +128,21 @@ impl Camera {
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Who publishes to a path of gortsplib's server just now: addresses as the server sees them, without the port.
+    pub fn publishers(&self, path: &str) -> Vec<String> {
+        let mut there = Vec::new();
+        for line in self.log().lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            match words[..] {
+                [_, from, "publishes", at] if at == path => there.push(from.to_owned()),
+                [_, from, "has", "published", at] if at == path => there.retain(|known| known != from),
+                _ => {}
+            }
+        }
+        let host = |from: String| from.rsplit_once(':').map(|(host, _)| host.to_owned());
+        there.into_iter().filter_map(host).collect()
     }
 
     /// Cuts its power: it is gone without a word.

@@ -8,6 +8,9 @@
 //! | `media_node` | `media-node standalone` in a folder of its own, and its API |
 //! | `manifest` | resources as YAML |
 //! | `camera` | RTSP and RTMP servers and publishers that are not ours |
+//! | `footage` | what was recorded, picture by picture |
+//! | `line` | connections that can be cut, slowed and broken |
+//! | `s3` | an object store that is not ours |
 //! | `player` | ffprobe, ffmpeg and WebSocket viewers, and what they saw |
 //! | `hls` | playlists and segments, and a player that wants every segment |
 //! | `parted_playlist` | low-latency HLS playlists, and the rules that they must keep |
@@ -16,6 +19,7 @@
 //! | `browser` | players in headless Chromium |
 //! | `tls` | certificates, and clients that trust them |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
+//! | `ingress` | an ingress controller in front of a namespace's gateways |
 //! | `ipchub` | the lines of the ipchub contract, as checks for any place |
 //! | `recorder` | likewise, of the cloud recorder's |
 //!
@@ -25,8 +29,11 @@
 pub mod browser;
 pub mod camera;
 pub mod cluster;
+pub mod footage;
 pub mod hls;
+pub mod ingress;
 pub mod ipchub;
+pub mod line;
 pub mod manifest;
 pub mod media_node;
 pub mod parted_playlist;
@@ -34,6 +41,7 @@ pub mod player;
 pub mod process;
 pub mod recorder;
 pub mod rtsp;
+pub mod s3;
 pub mod setup;
 pub mod tls;
 pub mod wait;

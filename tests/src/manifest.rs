@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::tls;
+
 /// A Camera that pulls from an RTSP URL. `more` are further lines of the spec, indented by two blanks each.
 pub fn rtsp_camera(name: &str, url: impl Display, more: &str) -> String {
     camera(name, &format!("  source:\n    rtsp: {{url: \"{url}\"}}\n{more}"))
@@ -61,10 +63,51 @@ pub fn pool_that_allows(name: &str, allow: &[&str]) -> String {
     )
 }
 
+/// A RecordSchedule with these lines as its spec.
+pub fn schedule(name: &str, spec: &str) -> String {
+    object("RecordSchedule", name, spec)
+}
+
+/// A RecordSchedule that records a camera round the clock.
+pub fn recorded(camera: &str) -> String {
+    schedule(
+        &format!("{camera}-always"),
+        &format!("  cameras: {{names: [{camera}]}}\n  always: true\n"),
+    )
+}
+
+/// A MediaPool whose nodes may dial loopback, and store in that bucket by the keys of a Secret.
+pub fn pool_that_stores(name: &str, endpoint: impl Display, bucket: &str, secret: &str) -> String {
+    object(
+        "MediaPool",
+        name,
+        &format!(
+            "  sourcePolicy: {{allow: [\"127.0.0.0/8\"]}}\n  storage: {{bucket: {bucket}, endpoint: \"{endpoint}\", secretName: {secret}}}\n"
+        ),
+    )
+}
+
+/// A Secret with the keys of an object store.
+pub fn store_secret(name: &str, id: &str, secret: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{accessKeyId: \"{id}\", secretAccessKey: \"{secret}\"}}\n"
+    )
+}
+
 /// A Secret with a user name and a password.
 pub fn secret(name: &str, user: &str, password: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{username: \"{user}\", password: \"{password}\"}}\n"
+    )
+}
+
+/// A Secret with a certificate, as Kubernetes types them.
+pub fn certificate(name: &str, certificate: &tls::Certificate) -> String {
+    let indented = |text: &str| text.trim().replace('\n', "\n    ");
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
+        indented(&certificate.text),
+        indented(&certificate.key)
     )
 }
 

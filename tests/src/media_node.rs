@@ -407,6 +407,16 @@ impl MediaNode {
         Ok(self.folder)
     }
 
+    /// Ends the node as an init system does (SIGTERM), and hands its folder over.
+    ///
+    /// # Errors
+    /// When it does not end well within 30 s.
+    pub async fn terminate(mut self) -> Result<TempDir> {
+        let status = self.process.stop(secs(30)).await?;
+        ensure!(status.success(), "media-node ended with {status}");
+        Ok(self.folder)
+    }
+
     /// Kills the node, as a power cut does, and hands its folder over.
     ///
     /// # Errors

@@ -17,12 +17,9 @@ use tokio::{
     process::Command,
     task::JoinHandle,
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest},
-};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use crate::{eventually, process, wait::secs};
+use crate::{eventually, process, wait::secs, web_socket};
 
 /// How long a player may take beyond the time that it plays.
 const PATIENCE: Duration = secs(45);
@@ -238,11 +235,7 @@ pub async fn first_picture(url: &str, options: &[&str]) -> Result<Duration> {
 /// # Errors
 /// When the server refuses the upgrade.
 pub async fn web_socket(url: &str, span: Duration) -> Result<Vec<Bytes>> {
-    let request = url.into_client_request()?;
-    let (socket, _) = tokio_tungstenite::connect_async(request)
-        .await
-        .with_context(|| format!("open {url}"))?;
-    Ok(collect(socket, span).await)
+    Ok(collect(web_socket::open(url, None).await?, span).await)
 }
 
 /// Collects what an open WebSocket sends for `span`.

@@ -17,7 +17,8 @@ pub fn root() -> PathBuf {
     sources().join("..")
 }
 
-/// Has `tests/setup` make a part (`cluster`, `cameras`, `media`, `browser`) unless it is there, and returns its folder.
+/// Has `tests/setup` make a part (`cluster`, `ingress`, `cameras`, `media`, `browser`, `s3`) unless it is there, and returns
+/// its folder.
 ///
 /// # Errors
 /// When it can't be made; the first build of the cluster takes many minutes, so `just setup` comes first.

@@ -1,6 +1,11 @@
 //! Certificates of an authority that nobody knows, and clients that trust it alone.
 
-use std::{fs, net::Ipv4Addr, path::Path, sync::Arc};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result, ensure};
 use rcgen::{CertificateParams, KeyPair, SanType, SerialNumber};
@@ -20,6 +25,13 @@ use crate::{process, wait::secs};
 pub const CERTIFICATE: &str = "tls.crt";
 /// See `CERTIFICATE`.
 pub const KEY: &str = "tls.key";
+
+/// Certificates that clients of this process trust. A test is a process.
+static TRUSTED: Mutex<Vec<CertificateDer<'static>>> = Mutex::new(Vec::new());
+
+fn trusted() -> Vec<CertificateDer<'static>> {
+    TRUSTED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 /// A certificate for this machine, signed by itself, and its key.
 pub struct Certificate {
@@ -89,6 +101,12 @@ impl Certificate {
         Ok(own)
     }
 
+    /// Has [`client`] and [`connect`] trust it from now on.
+    pub fn trust(&self) {
+        let mut trusted = TRUSTED.lock().unwrap_or_else(PoisonError::into_inner);
+        trusted.push(self.der.clone());
+    }
+
     /// A client for requests.
     ///
     /// # Errors
@@ -107,22 +125,56 @@ impl Certificate {
     /// # Errors
     /// When there is none.
     pub async fn connect(&self, port: u16) -> Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone())?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(4096)?;
         let socket = socket.connect(([127, 0, 0, 1], port).into()).await?;
-        let name = ServerName::try_from("localhost")?;
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, socket);
-        Ok(tokio::time::timeout(secs(10), stream)
-            .await
-            .context("a handshake")??)
+        handshake(socket, "localhost", [self.der.clone()]).await
     }
+}
+
+/// Shakes hands with a server that must show one of these certificates, or one that they signed.
+async fn handshake(
+    socket: TcpStream,
+    host: &str,
+    trusted: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in trusted {
+        roots.add(certificate)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned())?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, socket);
+    Ok(tokio::time::timeout(secs(10), stream)
+        .await
+        .context("a handshake")??)
+}
+
+/// A connection to a server with a certificate that this process trusts.
+///
+/// # Errors
+/// When there is none, or it shows another.
+pub async fn connect(host: &str, port: u16) -> Result<TlsStream<TcpStream>> {
+    let socket = tokio::time::timeout(secs(10), TcpStream::connect((host, port))).await;
+    handshake(socket.context("a connection")??, host, trusted()).await
+}
+
+/// A client for requests, of servers without TLS and of those with a certificate that this process trusts.
+///
+/// # Errors
+/// When there can't be one.
+pub fn client() -> Result<reqwest::ClientBuilder> {
+    let mut client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_built_in_root_certs(false);
+    for certificate in trusted() {
+        client = client.add_root_certificate(reqwest::Certificate::from_der(&certificate)?);
+    }
+    Ok(client)
 }
 
 /// The serial number of the certificate that `openssl s_client` is shown at an address, `host:port`, in hexadecimal.

@@ -5,22 +5,57 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
 use crate::{
     rtsp::{Response, interleaved, request},
+    tls,
     wait::secs,
 };
 
 /// How long an answer may take.
 const PATIENCE: Duration = secs(20);
 
+/// What a WebSocket is on: a connection, encrypted or not.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Carrier for T {}
+
+/// Opens a WebSocket, by `ws` or `wss`, with a sub-protocol if one is given.
+///
+/// # Errors
+/// When the server refuses: with the status that it answers.
+pub async fn open(url: &str, sub_protocol: Option<&str>) -> Result<WebSocketStream<Box<dyn Carrier>>> {
+    let mut request = url.into_client_request()?;
+    if let Some(name) = sub_protocol {
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", HeaderValue::from_str(name)?);
+    }
+    let uri = request.uri();
+    let host = uri.host().context("a host")?;
+    let port = uri.port_u16().context("a port")?;
+    let opened = async {
+        let carrier: Box<dyn Carrier> = match uri.scheme_str() {
+            Some("wss") => Box::new(tls::connect(host, port).await?),
+            _ => Box::new(TcpStream::connect((host, port)).await?),
+        };
+        Ok(tokio_tungstenite::client_async(request.clone(), carrier).await?.0)
+    };
+    let opened = timeout(PATIENCE, opened).await.context("no answer").flatten();
+    opened.with_context(|| format!("open {url}"))
+}
+
 /// An open socket.
-pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Socket(WebSocketStream<Box<dyn Carrier>>);
 
 impl Socket {
     /// Opens a socket, with a sub-protocol that the server must take if one is given.
@@ -28,16 +63,7 @@ impl Socket {
     /// # Errors
     /// When the server refuses: with the status that it answers.
     pub async fn open(url: &str, sub_protocol: Option<&str>) -> Result<Self> {
-        let mut request = url.into_client_request()?;
-        if let Some(name) = sub_protocol {
-            request
-                .headers_mut()
-                .insert("sec-websocket-protocol", HeaderValue::from_str(name)?);
-        }
-        let (socket, _) = tokio_tungstenite::connect_async(request)
-            .await
-            .with_context(|| format!("open {url}"))?;
-        Ok(Self(socket))
+        open(url, sub_protocol).await.map(Self)
     }
 
     /// Sends a text message.

@@ -362,9 +362,9 @@ async fn other_kinds_are_accepted() -> Result<()> {
         publisher.stop(secs(30)).await?;
 
         let examples = setup::root().join("crds/examples");
-        for (file, kind) in [
-            ("room.yaml", "rooms"),
-            ("record-schedule.yaml", "recordschedules"),
+        for (file, kind, ready, reason) in [
+            ("room.yaml", "rooms", "False", "NotImplemented"),
+            ("record-schedule.yaml", "recordschedules", "True", "Accepted"),
         ] {
             ns.apply(&fs::read_to_string(examples.join(file))?).await?;
             let list = ns.get(&[kind]).await?;
@@ -372,7 +372,7 @@ async fn other_kinds_are_accepted() -> Result<()> {
                 .as_str()
                 .context("a name")?
                 .to_owned();
-            ns.until_condition(&format!("{kind}/{name}"), "Ready", "False", "NotImplemented")
+            ns.until_condition(&format!("{kind}/{name}"), "Ready", ready, reason)
                 .await?;
         }
         Ok(())

@@ -57,7 +57,7 @@ fn find<'a>(objects: &'a [(String, String, Value)], kind: &str, name: &str) -> R
 }
 
 /// Values that are wrong, with words that tell which and why.
-const REFUSED: [(&str, &[&str]); 40] = [
+const REFUSED: [(&str, &[&str]); 44] = [
     ("alerts.enabled=perhaps", &["/alerts/enabled", "boolean"]),
     ("alerts.rules=x", &["/alerts", "rules"]),
     ("dashboards.labels=x", &["/dashboards/labels", "object"]),
@@ -116,6 +116,13 @@ const REFUSED: [(&str, &[&str]); 40] = [
         &["/metrics/serviceMonitor/interval"],
     ),
     ("test.patience=0", &["/test/patience"]),
+    ("ingress.host=Video Example", &["/ingress/host"]),
+    ("ingress.className=a b", &["/ingress/className"]),
+    ("ingress.tls.secret=shown", &["/ingress/tls", "secret"]),
+    (
+        "ingress.enabled=true,pool.create=false",
+        &["ingress.enabled", "pool.create is false"],
+    ),
 ];
 
 #[tokio::test]
@@ -307,6 +314,39 @@ async fn alerts_and_dashboards_come_when_they_are_wanted() -> Result<()> {
     );
     let dashboard: Value = serde_json::from_str(map["data"]["weir.json"].as_str().context("a dashboard")?)?;
     ensure!(dashboard["title"] == "Weir", "{dashboard}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_ingress_leads_to_the_gateways() -> Result<()> {
+    ensure!(!has(&objects(&[]).await?, "Ingress"), "one that nobody asked for");
+    let bare = objects(&["ingress.enabled=true"]).await?;
+    let bare = &find(&bare, "Ingress", "media-gateway")?["spec"];
+    let rules = serde_json::json!({"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix",
+        "backend": {"service": {"name": "media-gateway", "port": {"name": "http"}}}}]}}]});
+    ensure!(*bare == rules, "{bare}");
+    let whole = objects(&[
+        "ingress.enabled=true",
+        "ingress.className=traefik",
+        "ingress.host=video.example",
+        "ingress.tls.secretName=shown",
+        "ingress.annotations.one\\.example/x=y",
+        "pool.name=yard",
+    ])
+    .await?;
+    let whole = find(&whole, "Ingress", "yard-gateway")?;
+    ensure!(
+        whole["metadata"]["annotations"] == serde_json::json!({"one.example/x": "y"}),
+        "{whole}"
+    );
+    let spec = &whole["spec"];
+    ensure!(
+        spec["ingressClassName"] == "traefik"
+            && spec["tls"] == serde_json::json!([{"secretName": "shown", "hosts": ["video.example"]}])
+            && spec["rules"][0]["host"] == "video.example"
+            && spec["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] == "yard-gateway",
+        "{spec}"
+    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use weir_tests::{
     Context, Result,
     cluster::{Namespace, POOL, Pool, with_namespace},
     ensure, eventually,
-    manifest::file_camera,
+    manifest::{self, file_camera},
     player, tls,
     wait::secs,
 };
@@ -12,13 +12,7 @@ use weir_tests::{
 /// Puts a certificate with that serial number into the Secret, which may be there already.
 async fn issue(ns: &Namespace, serial: u64) -> Result<()> {
     let certificate = tls::Certificate::new(serial)?;
-    let indented = |text: &str| text.trim().replace('\n', "\n    ");
-    let secret = format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: shown}}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
-        indented(&certificate.text),
-        indented(&certificate.key)
-    );
-    ns.apply(&secret).await?;
+    ns.apply(&manifest::certificate("shown", &certificate)).await?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ async fn started() -> Result<(MediaNode, Place)> {
     let port = |name: &str| format!("127.0.0.1:{}", node.port(name));
     let entry = Entry {
         http: port("http"),
+        secure: false,
         rtsp: port("rtsp"),
         rtmp: port("rtmp"),
     };

@@ -19,7 +19,7 @@ pub use finder::MoovFinder;
 pub use index::{Index, Sample, Track};
 pub use unpacker::Unpacker;
 
-pub(crate) use sample_entry::parse as sample_entry;
+pub(crate) use sample_entry::{g711 as g711_sample_entry, parse as sample_entry};
 
 use std::fmt;
 

@@ -3,10 +3,12 @@
 //! What may be said when is `proto::wsp`'s and `proto::rtsp::server`'s. The task of the control socket
 //! does all the work, also on the data socket once that has joined: it alone knows what both are for.
 
+mod between;
 mod channels;
 mod control;
 mod data;
 
+pub use between::{Elsewhere, router};
 pub use channels::Channels;
 
 use crate::egress::Viewing;
@@ -28,6 +30,8 @@ const READ: usize = 2 << 10;
 pub struct WspDoor {
     pub viewing: Viewing,
     pub channels: Arc<Channels>,
+    /// None where this process is the only one.
+    pub elsewhere: Option<Arc<Elsewhere>>,
 }
 
 /// Why a socket is over.
@@ -51,7 +55,7 @@ enum End {
     Full,
     #[error("viewers of this stream have chosen too many different channels; take 0-1 and 2-3")]
     ManyLayouts,
-    #[error("there is no such channel here, or its data socket has come already")]
+    #[error("there is no such channel, or its data socket has come already")]
     NoChannel,
     #[error("viewing is over")]
     Viewed(#[from] crate::hub::Departure),

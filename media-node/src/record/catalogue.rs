@@ -18,8 +18,19 @@ pub struct SqlCatalogue {
 impl Catalogue for SqlCatalogue {
     async fn stored(&self, segment: &SegmentFacts, key: &str) -> Result<(), CatalogueError> {
         let row = row(segment, key)?;
-        let put = self.database.put_segments(&[row]).await;
-        put.map_err(|error| CatalogueError(error.chain()))
+        let put = async {
+            // What a deleted camera had on its way goes as well.
+            if self
+                .database
+                .is_thrown_away(&row.camera_uid, row.start_ms)
+                .await?
+            {
+                return self.database.trash_objects(&[row.key]).await;
+            }
+            self.database.put_segments(&[row]).await
+        };
+        put.await
+            .map_err(|error: sql::Error| CatalogueError(error.chain()))
     }
 
     async fn finished(&self, node: &str, recording: &Finished) -> Result<(), CatalogueError> {

@@ -68,6 +68,7 @@ struct Head {
 /// A virtual MP4, and where its bytes are.
 pub struct Footage {
     file: VirtualMp4,
+    playback: Playback,
     bucket: Bucket,
     /// Keys of the objects, by source.
     keys: Vec<String>,
@@ -122,7 +123,7 @@ impl Playback {
             return Ok(None);
         }
         let bucket = self.bucket()?;
-        let shown = self.heads(&bucket, covered.clone()).await?;
+        let shown = self.heads(&bucket, covered).await?;
         let sources: Vec<Source> = shown
             .iter()
             .map(|(part, head)| Source {
@@ -134,12 +135,17 @@ impl Playback {
                 to_ms: part.to_ms,
             })
             .collect();
-        let keys = covered
+        let keys = shown
             .iter()
-            .map(|part| part.segment.key().to_string())
+            .map(|(part, _)| part.segment.key().to_string())
             .collect();
         let file = VirtualMp4::new(&sources, from_ms, to_ms)?;
-        Ok(file.map(|file| Footage { file, bucket, keys }))
+        Ok(file.map(|file| Footage {
+            file,
+            playback: self.clone(),
+            bucket,
+            keys,
+        }))
     }
 
     /// The keyframe that is shown at a time, or the last before; none if there is no footage, or no video in it.
@@ -252,6 +258,7 @@ impl Playback {
         let bucket = self.bucket()?;
         let key = key.to_string();
         let Some(head) = bucket.head(&key).await? else {
+            self.forget(&key);
             return Ok(None);
         };
         let Some(range) = range(head.bytes) else {
@@ -314,13 +321,25 @@ impl Playback {
         if let Some(known) = self.0.heads.lock().get(&key) {
             return Ok(known.clone());
         }
-        let (init, table) = tokio::try_join!(
-            bucket.read(&key, 0..segment.init_bytes),
-            bucket.read(&key, segment.table_offset..segment.bytes),
-        )?;
         let damaged = |what: String| PlaybackError::Damaged {
             key: key.clone(),
             what,
+        };
+        let read = tokio::try_join!(
+            bucket.read(&key, 0..segment.init_bytes),
+            bucket.read(&key, segment.table_offset..segment.bytes),
+        );
+        let (init, table) = match read {
+            Ok(read) => read,
+            // The store may have a bad moment, or the object be another than was stored.
+            Err(error @ (object::Error::Broken(_) | object::Error::Other(_))) => {
+                return Err(match bucket.head(&key).await? {
+                    Some(head) if head.bytes == segment.bytes => error.into(),
+                    Some(head) => damaged(format!("it has {} of {} bytes", head.bytes, segment.bytes)),
+                    None => object::Error::NotFound.into(),
+                });
+            }
+            Err(error) => return Err(error.into()),
         };
         let scanned = fmp4::scan(&init).map_err(|error| damaged(error.to_string()))?;
         let fragments = fmp4::table::parse(&table).map_err(|error| damaged(error.to_string()))?;
@@ -334,6 +353,11 @@ impl Playback {
         }
         heads.insert(key.clone(), head.clone());
         Ok(head)
+    }
+
+    /// Reading the object has failed: who asks next looks at it again.
+    fn forget(&self, key: &str) {
+        self.0.heads.lock().remove(key);
     }
 }
 
@@ -369,19 +393,22 @@ impl Footage {
                 }),
             }
         }
-        let (bucket, keys) = (self.bucket.clone(), self.keys.clone());
+        let (playback, bucket, keys) = (self.playback.clone(), self.bucket.clone(), self.keys.clone());
         stream::iter(runs)
             .then(move |run| {
                 let key = match &run {
                     Run::Object { source, .. } => keys.get(*source).cloned().unwrap_or_default(),
                     Run::Header(_) => String::new(),
                 };
-                let bucket = bucket.clone();
+                let (playback, bucket) = (playback.clone(), bucket.clone());
                 async move {
-                    match run {
-                        Run::Header(bytes) => Ok(stream::iter([Ok(bytes)]).boxed()),
-                        Run::Object { ranges, .. } => read_ranges(&bucket, &key, ranges).await,
-                    }
+                    let ranges = match run {
+                        Run::Header(bytes) => return Ok(stream::iter([Ok(bytes)]).boxed()),
+                        Run::Object { ranges, .. } => ranges,
+                    };
+                    let read = read_ranges(&bucket, &key, ranges).await;
+                    let read = read.inspect_err(|_| playback.forget(&key))?;
+                    Ok(read.inspect_err(move |_| playback.forget(&key)).boxed())
                 }
             })
             .try_flatten()

@@ -14,6 +14,16 @@ use tracing::{error, info, warn};
 /// # Errors
 /// When the spool can't be read. What is wrong with one file keeps no other.
 pub fn recover(spool: &Spool, states: &States) -> io::Result<()> {
+    for spooled in spool.whole()? {
+        let facts = spool.facts(&spooled.key);
+        if facts.is_ok_and(|facts| facts.bytes == spooled.bytes) {
+            continue;
+        }
+        warn!(segment = %spooled.key, "a segment is not as it was when it was finished; it is looked at again");
+        if let Err(error) = spool.reopen(&spooled.key) {
+            error!(segment = %spooled.key, %error, "it can't be moved");
+        }
+    }
     for spooled in spool.left_open()? {
         match complete_one(spool, &spooled) {
             Ok(Some(bytes)) => {
@@ -28,7 +38,9 @@ pub fn recover(spool: &Spool, states: &States) -> io::Result<()> {
                     %error,
                     "a segment that was open can't be read; it is kept in the spool's folder refused"
                 );
-                spool.refuse(&spooled.key)?;
+                if let Err(error) = spool.refuse(&spooled.key) {
+                    error!(segment = %spooled.key, %error, "it can't be moved there");
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use weir_recording::{SegmentFacts, SegmentKey};
 
 /// Segments that are sent at once.
@@ -44,6 +44,8 @@ pub struct Uploader {
     parts: UploaderParts,
     /// Stored, and not in the index yet.
     unlisted: HashSet<SegmentKey>,
+    /// What can't be read. It keeps no other, and is looked at again at the next start.
+    aside: HashSet<SegmentKey>,
     pause: Duration,
 }
 
@@ -56,6 +58,8 @@ enum Failure {
     Index(#[from] super::note::CatalogueError),
     #[error("the spool can't be read or written: {0}")]
     Spool(#[from] io::Error),
+    #[error("it can't be read: {0}")]
+    Unreadable(#[source] io::Error),
     #[error("no bucket is configured: write spec.storage into the MediaPool")]
     NoBucket,
 }
@@ -66,6 +70,7 @@ impl Failure {
             Self::Store(error) => error.category(),
             Self::Index(_) => "index",
             Self::Spool(_) => "spool",
+            Self::Unreadable(_) => "unreadable",
             Self::NoBucket => "no_bucket",
         }
     }
@@ -76,6 +81,7 @@ impl Uploader {
         Self {
             parts,
             unlisted: HashSet::new(),
+            aside: HashSet::new(),
             pause: PAUSE,
         }
     }
@@ -130,7 +136,8 @@ impl Uploader {
     /// Sends all that is there.
     async fn round(&mut self) -> Result<(), Failure> {
         let spool = self.parts.spool.clone();
-        let waiting = blocking(move || spool.whole()).await?;
+        let mut waiting = blocking(move || spool.whole()).await?;
+        waiting.retain(|spooled| !self.aside.contains(&spooled.key));
         self.tell(&waiting);
         if !waiting.is_empty() {
             let bucket = self.parts.bucket.borrow().clone().ok_or(Failure::NoBucket)?;
@@ -148,7 +155,7 @@ impl Uploader {
         let mut waiting = waiting.into_iter();
         let mut sending = FuturesUnordered::new();
         let mut failure = None;
-        let (parts, unlisted) = (&self.parts, &mut self.unlisted);
+        let (parts, unlisted, aside) = (&self.parts, &mut self.unlisted, &mut self.aside);
         loop {
             while sending.len() < MOST_AT_ONCE && failure.is_none() {
                 let Some(spooled) = waiting.next() else { break };
@@ -165,6 +172,18 @@ impl Uploader {
                         backlog.segments = backlog.segments.saturating_sub(1);
                         backlog.bytes = backlog.bytes.saturating_sub(spooled.bytes);
                     });
+                }
+                // The spool was full, and it was dropped meanwhile.
+                Err(Failure::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(unreadable @ Failure::Unreadable(_)) => {
+                    metrics::counter!("weir_upload_failures_total", "reason" => unreadable.category())
+                        .increment(1);
+                    error!(
+                        segment = %spooled.key,
+                        error = %unreadable,
+                        "a segment in the spool can't be stored; it is looked at again at the next start"
+                    );
+                    aside.insert(spooled.key);
                 }
                 Err(error) => {
                     if matches!(error, Failure::Index(_)) {
@@ -236,13 +255,19 @@ async fn send(
 ) -> (Spooled, Result<(), Failure>) {
     let sent = async {
         let (spool, key) = (parts.spool.clone(), spooled.key.clone());
-        let facts: SegmentFacts = blocking(move || spool.facts(&key)).await?;
+        let facts: SegmentFacts = blocking(move || spool.facts(&key))
+            .await
+            .map_err(Failure::Unreadable)?;
         let name = spooled.key.to_string();
         if !is_stored {
             let begun = Instant::now();
             bucket
                 .put_file(&name, &spooled.path, "video/mp4", &facts.to_metadata())
-                .await?;
+                .await
+                .map_err(|error| match error {
+                    Error::File(error) => Failure::Unreadable(error),
+                    error => error.into(),
+                })?;
             if let Some(folder) = parts.folder.clone() {
                 blocking(move || sync_disk(&folder)).await?;
             }

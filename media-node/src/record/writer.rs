@@ -15,8 +15,9 @@ use weir_recording::SegmentKey;
 
 /// Fragments that wait for the disk: half a minute's.
 const QUEUE: usize = 64;
-/// The disk's last bytes are for finishing what is open.
+/// The disk's last bytes are for finishing what is open; of a small disk, no more than its share.
 const RESERVE_BYTES: u64 = 256 << 20;
+const RESERVE_SHARE: u64 = 10;
 
 /// What is to be done, in order.
 #[derive(Debug)]
@@ -158,7 +159,9 @@ impl Writer {
 
     /// Drops the oldest that is not stored when the spool or its disk is full.
     fn make_room(&self) {
-        match self.desk.spool.make_room(RESERVE_BYTES) {
+        let spool = &self.desk.spool;
+        let disk = spool.disk_bytes().unwrap_or(u64::MAX);
+        match spool.make_room(RESERVE_BYTES.min(disk / RESERVE_SHARE)) {
             Ok(dropped) => {
                 for segment in &dropped {
                     metrics::counter!("weir_record_dropped_segments_total").increment(1);
@@ -188,7 +191,7 @@ impl Writer {
             warn!(camera = self.camera_uid, %error, "{what}");
         }
         self.desk.states.change(&self.camera_uid, |state| {
-            state.trouble = Some(Trouble { message })
+            state.trouble = Some(Trouble { message });
         });
     }
 }
@@ -196,10 +199,10 @@ impl Writer {
 impl Drop for Writer {
     /// What is open when nobody cuts any more is finished: on a shutdown that comes in the middle of a segment.
     fn drop(&mut self) {
-        if let Some(file) = self.open.take() {
-            if let Err(error) = file.finish(&self.desk.spool, None) {
-                info!(%error, "a segment is left open; it is looked at again at the next start");
-            }
+        if let Some(file) = self.open.take()
+            && let Err(error) = file.finish(&self.desk.spool, None)
+        {
+            info!(%error, "a segment is left open; it is looked at again at the next start");
         }
     }
 }

@@ -13,23 +13,18 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
 
 /// Segments that are looked up at once.
 const SOME: u64 = 5000;
 /// Largest snapshot that is read.
 const IMAGE_BYTES: u64 = 32 << 20;
-/// Tries to delete what a camera has left, and the pause between two.
-const ATTEMPTS: u32 = 60;
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// Stored segments, as files.
-#[derive(Clone)]
 pub(super) struct StoredFootage {
     pub(super) playback: Playback,
     pub(super) index: Database,
     pub(super) bucket: watch::Receiver<Option<Bucket>>,
-    /// Rings when there is something in the journal of deletions.
+    /// Rings when something is to be deleted.
     pub(super) deleting: Arc<Notify>,
 }
 
@@ -106,17 +101,15 @@ impl api::Footage for StoredFootage {
 
     async fn delete(&self, camera_uid: &str, from_ms: i64, to_ms: i64) -> Result<(), FootageError> {
         loop {
-            let found = self
-                .index
-                .segments(camera_uid, from_ms, to_ms, SOME)
-                .await
-                .map_err(failed)?;
+            let found = self.index.segments(camera_uid, from_ms, to_ms, SOME).await;
+            let found = found.map_err(failed)?;
             let is_all = (found.len() as u64) < SOME;
             let inside = found
                 .into_iter()
                 .filter(|row| row.start_ms >= from_ms && row.end_ms <= to_ms);
             let keys: Vec<String> = inside.map(|row| row.key).collect();
-            self.delete_objects(&keys).await?;
+            self.index.trash_segments(&keys).await.map_err(failed)?;
+            self.deleting.notify_one();
             if is_all || keys.is_empty() {
                 return Ok(());
             }
@@ -133,39 +126,8 @@ impl api::Footage for StoredFootage {
     }
 
     async fn forget_camera(&self, camera_uid: &str) -> Result<(), FootageError> {
-        let (footage, camera_uid) = (self.clone(), camera_uid.to_owned());
-        // It may be a year of footage, for which nobody waits.
-        tokio::spawn(async move {
-            for _ in 0..ATTEMPTS {
-                match footage.forget(&camera_uid).await {
-                    Ok(0) => return info!(camera_uid, "what a deleted camera has recorded is gone"),
-                    // What was on its way comes a little later.
-                    Ok(_) => {}
-                    Err(error) => {
-                        warn!(camera_uid, %error, cause = %error.0, "footage of a deleted camera is left; trying again")
-                    }
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        });
-        Ok(())
-    }
-}
-
-impl StoredFootage {
-    /// Deletes what there is of a camera, and tells how much it was.
-    async fn forget(&self, camera_uid: &str) -> Result<usize, FootageError> {
-        let keys = self.index.segment_sizes(camera_uid).await.map_err(failed)?;
-        let keys: Vec<String> = keys.into_keys().collect();
-        self.delete_objects(&keys).await?;
-        Ok(keys.len())
-    }
-
-    /// Journaled: the index forgets them now, and the objects follow.
-    async fn delete_objects(&self, keys: &[String]) -> Result<(), FootageError> {
-        self.index.trash_segments(keys).await.map_err(failed)?;
-        self.deleting.notify_one();
-        Ok(())
+        // What is still on its way is thrown away when it comes: the camera is known to be deleted.
+        self.delete(camera_uid, 0, i64::MAX).await
     }
 }
 

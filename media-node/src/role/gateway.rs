@@ -22,7 +22,7 @@ use crate::ingest::{Ingest, Published, Publishing};
 use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
-use crate::listen::wsp::{Channels, WspDoor};
+use crate::listen::wsp::{self, Channels, WspDoor};
 use crate::record::{Snapshots, SqlCatalogue};
 use crate::store::sql::{Database, Location};
 use crate::{args, telemetry};
@@ -120,6 +120,7 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         http_port: pod.ports.http_port,
         secret: auth.relay_secret().secret().clone(),
     });
+    let elsewhere = others.elsewhere();
     let catalogue = Arc::new(SqlCatalogue {
         database: database.clone(),
     });
@@ -182,10 +183,12 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         viewing: viewing.clone(),
         publishing,
     };
-    let wsp = WspDoor {
+    let wsp_door = WspDoor {
         viewing: viewing.clone(),
         channels: Channels::new(pod::number(&pod.pod_name)),
+        elsewhere: Some(Arc::new(elsewhere)),
     };
+    let channels = wsp::router(wsp_door.clone());
     let streams = Streams {
         viewing: viewing.clone(),
         hls: Hls::new(
@@ -195,13 +198,16 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
                 part: pod.media.part(),
             },
         ),
-        conversation: web_socket::conversation(rtsp.clone(), wsp),
+        conversation: web_socket::conversation(rtsp.clone(), wsp_door),
     };
     let offered = Offered {
         rtsp: Some(rtsp),
         rtmp: Some(rtmp),
         viewing,
-        http: crate::api::router(api).merge(http::router(streams)).merge(pool),
+        http: crate::api::router(api)
+            .merge(http::router(streams))
+            .merge(pool)
+            .merge(channels),
         tls,
     };
     let limits = pod.ports.limits(offered.tls.is_offered());

@@ -19,18 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn run(args: args::Index) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let _stops = stop.clone().drop_guard();
-    let location = match &args.database_url {
-        Some(url) => Location::parse(url)?,
-        None => {
-            let file = args.data.join("weir.sqlite");
-            if !args.data.is_dir() {
-                bail!(
-                    "there is no folder {}: give the data folder of a node by --data",
-                    args.data.display()
-                );
-            }
-            Location::Sqlite(file)
+    let location = if let Some(url) = &args.database_url {
+        Location::parse(url)?
+    } else {
+        if !args.data.is_dir() {
+            let folder = args.data.display();
+            bail!("there is no folder {folder}: give the data folder of a node by --data");
         }
+        Location::Sqlite(args.data.join("weir.sqlite"))
     };
     let database = Database::open(&location).await?;
     let bucket = match &args.pod_name {

@@ -73,8 +73,8 @@ fn policy_of(world: &World, denied: &[String]) -> SourcePolicy {
 }
 
 /// Tells a gateway from the others of its pool in the ids that it hands out. Their names end in
-/// letters by chance, so this is a hash; two that are equal would only mean that the wrong one of them
-/// may be asked for an id, and doesn't know it.
+/// letters by chance, so this is a hash; two that are equal only mean that one of them may be asked for an
+/// id in vain before the other.
 pub(super) fn number(name: &str) -> u16 {
     let hash = Sha256::digest(name.as_bytes());
     u16::from_be_bytes([hash[0], hash[1]])

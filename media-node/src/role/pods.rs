@@ -1,8 +1,10 @@
-//! The other pods of the pool, for questions that take all of them.
+//! The other pods of the pool, for questions that take all of them, and for what only a certain one can answer.
 
+use super::pod;
 use crate::api::Pods;
 use crate::cluster::Peers;
 use crate::cluster::resource::World;
+use crate::listen::wsp::Elsewhere;
 use crate::peer;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +18,24 @@ pub(super) struct PoolPods {
     pub(super) me: String,
     pub(super) http_port: u16,
     pub(super) secret: Redacted<String>,
+}
+
+impl PoolPods {
+    /// The gateways but this one, for players of WSP whose two sockets came to two of them.
+    pub(super) fn elsewhere(&self) -> Elsewhere {
+        let (world, me, http_port) = (self.world.clone(), self.me.clone(), self.http_port);
+        Elsewhere {
+            gateways: Box::new(move |number| {
+                let gateways = Peers::of(&world.gateways, http_port);
+                let others = gateways.addresses().filter(|(name, _)| *name != me);
+                others
+                    .filter(|(name, _)| pod::number(name) == number)
+                    .map(|(_, address)| address.to_owned())
+                    .collect()
+            }),
+            secret: self.secret.clone(),
+        }
+    }
 }
 
 #[async_trait]

@@ -28,12 +28,15 @@ use weir_proto::media::StreamPath;
 const FAREWELL: Duration = Duration::from_secs(5);
 /// ... and what is whole gets to be stored.
 const UPLOAD: Duration = Duration::from_secs(5);
+/// How often it is looked whether the index knows all.
+const LISTING: Duration = Duration::from_millis(50);
 /// A Secret that can't be read is asked for again after this long.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// What records on this machine.
 pub(super) struct Recording {
     recorders: Recorders,
+    spool: Spool,
     tasks: Vec<JoinHandle<()>>,
     states: Arc<States>,
     bell: Arc<Notify>,
@@ -83,7 +86,7 @@ impl Recording {
             settings,
         );
         let uploader = Uploader::new(UploaderParts {
-            spool,
+            spool: spool.clone(),
             states: parts.states.clone(),
             catalogue: parts.catalogue,
             node: parts.me.clone(),
@@ -104,6 +107,7 @@ impl Recording {
         ];
         Ok(Self {
             recorders,
+            spool,
             tasks,
             states: parts.states,
             bell,
@@ -116,12 +120,28 @@ impl Recording {
         self.recorders.end(FAREWELL).await;
         // What is in the spool lasts, but who knows when somebody starts here again.
         self.bell.notify_one();
-        if !self.states.stored(UPLOAD).await {
+        let told = async { self.states.stored(UPLOAD).await && self.listed().await };
+        if !tokio::time::timeout(UPLOAD, told).await.unwrap_or(false) {
             info!("segments are left in the spool; they are stored at the next start");
         }
         self.stop.cancel();
         for task in self.tasks {
             let _ = tokio::time::timeout(FAREWELL, task).await;
+        }
+    }
+
+    /// Waits until the index knows the recordings too. False if the spool can't be looked at.
+    async fn listed(&self) -> bool {
+        loop {
+            let spool = self.spool.clone();
+            let notes = tokio::task::spawn_blocking(move || spool.notes()).await;
+            match notes {
+                Ok(Ok(notes)) if notes.is_empty() => return true,
+                Ok(Ok(_)) => {}
+                _ => return false,
+            }
+            self.bell.notify_one();
+            tokio::time::sleep(LISTING).await;
         }
     }
 }
@@ -136,7 +156,7 @@ pub(super) fn follow_bucket(
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         let mut news = world.news();
-        let mut known = None;
+        let mut known: Option<(_, Option<Keys>)> = None;
         if stop.run_until_cancelled(world.ready()).await != Some(true) {
             return;
         }
@@ -146,31 +166,41 @@ pub(super) fn follow_bucket(
                 Some((namespace, pool.spec.storage.clone()?))
             });
             let mut again = None;
-            if sender.borrow().is_none() || known != Some(storage.clone()) {
-                let bucket = match &storage {
-                    None => otherwise.clone(),
-                    Some((namespace, storage)) => {
+            // They may have been replaced, which no other resource tells.
+            let now = match &storage {
+                None => None,
+                Some((namespace, named)) => match keys.of(namespace, named.secret_name.as_deref()).await {
+                    Ok(keys) => Some(keys),
+                    Err(error) => {
+                        warn!(error, "the object store can't be used");
+                        again = Some(AGAIN);
+                        None
+                    }
+                },
+            };
+            let wanted = (storage, now);
+            // Keys that are away for a moment are used on.
+            let is_same = known.as_ref().is_some_and(|(storage, _)| *storage == wanted.0);
+            let stays = again.is_some() && is_same && sender.borrow().is_some();
+            if !stays && (sender.borrow().is_none() || known.as_ref() != Some(&wanted)) {
+                let bucket = match &wanted {
+                    (None, _) => otherwise.clone(),
+                    (Some((_, storage)), Some(keys)) => {
                         let location = Location {
                             bucket: storage.bucket.clone(),
                             endpoint: storage.endpoint.clone(),
                             region: storage.region.clone(),
                             path_style: storage.path_style,
                         };
-                        match keys.of(namespace, storage.secret_name.as_deref()).await {
-                            Ok(keys) => Some(Bucket::new(&location, keys)),
-                            Err(error) => {
-                                warn!(error, "the object store can't be used");
-                                again = Some(AGAIN);
-                                None
-                            }
-                        }
+                        Some(Bucket::new(&location, keys.clone()))
                     }
+                    (Some(_), None) => None,
                 };
                 if let Some(bucket) = &bucket {
                     info!(bucket = bucket.name(), "recordings are stored");
                 }
                 sender.send_replace(bucket);
-                known = Some(storage);
+                known = Some(wanted);
             }
             let waits = async {
                 match again {

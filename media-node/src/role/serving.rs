@@ -125,7 +125,8 @@ async fn tell_tls(mut request: Request, next: Next) -> Response {
 /// them is a client, for whom TLS is required.
 async fn pods_alone(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if is_probe(path) || path.starts_with("/relay/v1/") || path.starts_with("/pool/v1/") {
+    let of_pods = ["/relay/v1/", "/pool/v1/", "/wsp/v1/"];
+    if is_probe(path) || of_pods.iter().any(|prefix| path.starts_with(prefix)) {
         return next.run(request).await;
     }
     let text = "TLS is required here: use https:// or wss://\n";

@@ -211,6 +211,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let wsp = WspDoor {
         viewing: viewing.clone(),
         channels: Channels::new(0),
+        elsewhere: None,
     };
     let streams = Streams {
         viewing: viewing.clone(),

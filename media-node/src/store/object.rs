@@ -40,6 +40,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(90);
 /// Larger objects are sent in parts. S3 takes parts from 5 MiB.
 const PART_BYTES: u64 = 8 << 20;
+/// An upload that has failed is given up once more after this long.
+const ABORT_AGAIN: Duration = Duration::from_millis(500);
 /// How many keys one request may delete (S3).
 const MOST_DELETED: usize = 1_000;
 
@@ -198,9 +200,13 @@ impl Bucket {
         let sent = self.send_parts(key, &upload, file, length).await;
         if sent.is_err() {
             // Parts of an upload that is not completed cost as much as objects. Stores clear them away by a
-            // rule of the bucket, if it has one; best effort.
-            let abort = self.client.abort_multipart_upload().bucket(&self.name);
-            let _ = abort.key(key).upload_id(&upload).send().await;
+            // rule of the bucket, if it has one; best effort. A part that the store is still taking outlasts
+            // an abort, so there is another.
+            for pause in [Duration::ZERO, ABORT_AGAIN] {
+                tokio::time::sleep(pause).await;
+                let abort = self.client.abort_multipart_upload().bucket(&self.name);
+                let _ = abort.key(key).upload_id(&upload).send().await;
+            }
         }
         sent
     }
@@ -296,11 +302,21 @@ impl Bucket {
     }
 
     /// A range of an object's bytes as they come.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] too where the object is shorter than that.
     pub async fn stream(&self, key: &str, range: Range<u64>) -> Result<ByteStream, Error> {
         let last = range.end.saturating_sub(1);
         let asked = self.client.get_object().bucket(&self.name).key(key);
         let got = asked.range(format!("bytes={}-{last}", range.start)).send().await;
-        Ok(got.map_err(|error| Error::of(&error))?.body)
+        let got = got.map_err(|error| Error::of(&error))?;
+        let wanted = range.end.saturating_sub(range.start);
+        match got.content_length().and_then(|n| u64::try_from(n).ok()) {
+            Some(bytes) if bytes != wanted => {
+                Err(Error::Broken(format!("{bytes} of {wanted} bytes are there")))
+            }
+            _ => Ok(got.body),
+        }
     }
 
     /// A page of the objects whose keys begin with `prefix`, from where the page before ended.
@@ -362,6 +378,7 @@ pub fn chunks(mut body: ByteStream) -> BoxStream<'static, Result<Bytes, Error>> 
 
 /// A part of a file, read when it is sent.
 async fn part(file: &Path, range: Range<u64>) -> Result<ByteStream, Error> {
+    tokio::fs::File::open(file).await.map_err(Error::File)?;
     ByteStream::read_from()
         .path(file)
         .offset(range.start)

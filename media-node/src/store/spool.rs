@@ -110,7 +110,14 @@ impl Spool {
 
     /// Nothing in the segment can be read.
     pub fn refuse(&self, key: &SegmentKey) -> io::Result<()> {
-        self.shift(OPEN, REFUSED, key)
+        self.shift(OPEN, REFUSED, key)?;
+        gone(fs::remove_file(beside(&self.place(OPEN, key))))
+    }
+
+    /// A whole segment that is not what its facts say is looked at as those that were being written.
+    pub fn reopen(&self, key: &SegmentKey) -> io::Result<()> {
+        self.shift(WHOLE, OPEN, key)?;
+        gone(fs::remove_file(beside(&self.place(WHOLE, key))))
     }
 
     /// A segment that was never begun in earnest.
@@ -154,6 +161,12 @@ impl Spool {
     pub fn free_bytes(&self) -> io::Result<u64> {
         let disk = rustix::fs::statvfs(&self.folder)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// What the disk has in all.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(disk.f_blocks.saturating_mul(disk.f_frsize))
     }
 
     /// Writes a note on a recording, for good.

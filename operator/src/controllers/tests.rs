@@ -374,7 +374,7 @@ async fn no_source_is_sent_what_is_in_the_secrets_of_a_pool() {
 }
 
 #[tokio::test]
-async fn what_nothing_runs_yet_says_so() {
+async fn rooms_and_schedules_say_how_they_stand() {
     let mut scenario = Scenario::new(ApiServer::default());
     let room: weir_crds::Room = serde_json::from_value(json!({
         "apiVersion": "weir.video/v1alpha1", "kind": "Room",
@@ -393,16 +393,23 @@ async fn what_nothing_runs_yet_says_so() {
     scenario.objects.schedules = vec![Arc::new(schedule)];
     scenario.reconcile().await;
     let writes = scenario.writes().await;
-    for kind in ["rooms/r", "recordschedules/s"] {
+    let said = |kind: &str| {
         let write = writes
             .iter()
             .find(|w| w.path.ends_with(&format!("{kind}/status")))
             .expect("said");
         assert_eq!(condition(&write.body["status"], "Accepted")["status"], "True");
-        let ready = condition(&write.body["status"], "Ready");
-        assert_eq!(
-            (&ready["status"], &ready["reason"]),
-            (&json!("False"), &json!("NotImplemented"))
-        );
-    }
+        &write.body["status"]
+    };
+    let ready = condition(said("rooms/r"), "Ready");
+    assert_eq!(
+        (&ready["status"], &ready["reason"]),
+        (&json!("False"), &json!("NotImplemented"))
+    );
+    let schedule = said("recordschedules/s");
+    assert_eq!(condition(schedule, "Ready")["status"], "True");
+    assert_eq!(
+        (&schedule["active"], &schedule["cameras"]),
+        (&json!(true), &json!(1))
+    );
 }

@@ -21,8 +21,10 @@ pub mod routes;
 pub mod streams;
 pub mod users;
 
-use anyhow::Result;
-use futures::future::LocalBoxFuture;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use futures::{StreamExt, future::LocalBoxFuture, stream};
 
 pub use place::{Entry, Place};
 
@@ -113,3 +115,40 @@ macro_rules! table {
 }
 
 ipchub_lines!(table);
+
+/// Lines that are checked at once: a machine of two processors is busy with these.
+const AT_ONCE: usize = 4;
+
+/// Checks those lines of all that are wanted, first the ones that are for themselves.
+///
+/// # Errors
+/// Which lines fail, and why.
+pub async fn check(place: &Place, wanted: impl Fn(&Line) -> bool) -> Result<()> {
+    let lines: Vec<_> = LINES.iter().filter(|line| wanted(line)).collect();
+    let mut failures = Vec::new();
+    for line in lines.iter().filter(|line| line.company == Company::Alone) {
+        failures.extend(outcome(place, line).await);
+    }
+    let others = lines.iter().filter(|line| line.company == Company::Any);
+    let others = stream::iter(others).map(|line| outcome(place, line));
+    let mut others = others.buffer_unordered(AT_ONCE);
+    while let Some(failure) = others.next().await {
+        failures.extend(failure);
+    }
+    ensure!(
+        failures.is_empty(),
+        "{} of {} lines fail:\n{}",
+        failures.len(),
+        lines.len(),
+        failures.join("\n")
+    );
+    Ok(())
+}
+
+/// Checks a line, and says how it failed.
+async fn outcome(place: &Place, line: &Line) -> Option<String> {
+    let begin = Instant::now();
+    let result = (line.check)(place).await;
+    println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), line.id);
+    result.err().map(|e| format!("{}: {e:#}", line.id))
+}

@@ -15,6 +15,7 @@ use crate::{
     camera::{Auth, Camera, Make, PASSWORD, USER},
     eventually,
     media_node::Tokens,
+    tls,
     wait::secs,
     web_socket::Socket,
 };
@@ -27,6 +28,8 @@ pub const USERS_PASSWORD: &str = "canary-user-6mLx";
 pub struct Entry {
     /// HTTP alone.
     pub http: String,
+    /// Whether TLS is spoken there, by something that stands in front: then it is where a WebSocket is opened, too.
+    pub secure: bool,
     /// RTSP and HTTP.
     pub rtsp: String,
     /// RTMP.
@@ -36,11 +39,15 @@ pub struct Entry {
 impl Entry {
     /// A URL over HTTP; `path` begins with a slash.
     pub fn http(&self, path: &str) -> String {
-        format!("http://{}{path}", self.http)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.http)
     }
 
-    /// A URL of a WebSocket, at the port that RTSP shares; `path` begins with a slash.
+    /// A URL of a WebSocket, at the port that RTSP shares where that is reached; `path` begins with a slash.
     pub fn ws(&self, path: &str) -> String {
+        if self.secure {
+            return format!("wss://{}{path}", self.http);
+        }
         format!("ws://{}{path}", self.rtsp)
     }
 
@@ -226,7 +233,7 @@ impl Place {
             admin_password: admin_password.to_owned(),
             token: String::new(),
             folder: TempDir::with_prefix("weir-ipchub-")?,
-            client: Client::builder().no_proxy().timeout(secs(40)).build()?,
+            client: tls::client()?.timeout(secs(40)).build()?,
             guard: OnceCell::new(),
         };
         place.token = place.login("admin", admin_password).await?.access;
@@ -387,7 +394,7 @@ impl Place {
     /// When nothing comes.
     pub async fn watch(&self, entry: &Entry, path: &str, token: &str) -> Result<Viewer> {
         let url = entry.http(&format!("/streams{path}.flv?token={token}"));
-        let client = Client::builder().no_proxy().build()?;
+        let client = tls::client()?.build()?;
         let reply = client.get(&url).send().await?;
         ensure!(reply.status() == 200, "{url}: {}", reply.status());
         let mut body = reply.bytes_stream();

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 
 use super::{Entry, Place};
-use crate::{eventually, hls, player, wait::secs};
+use crate::{eventually, hls, player, tls, wait::secs};
 
 /// The playlist with somebody's token.
 async fn playlist(place: &Place, entry: &Entry, path: &str, query: &str) -> Result<String> {
@@ -86,7 +86,7 @@ pub async fn ipchub_play_hls_segment(place: &Place) -> Result<()> {
             .rfind(|line| line.starts_with('/'))
             .context("a segment")?;
         for method in [Method::GET, Method::HEAD] {
-            let segment = reqwest::Client::builder().no_proxy().timeout(secs(20)).build()?;
+            let segment = tls::client()?.timeout(secs(20)).build()?;
             let reply = segment.request(method.clone(), serving.http(uri)).send().await?;
             ensure!(reply.status() == 200, "{method} {uri}: {reply:?}");
             let headers = reply.headers().clone();

@@ -12,7 +12,7 @@
 use super::{fragment::TRUN_FLAGS, table, track_id};
 use crate::media::{Track, Tracks};
 use crate::mp4::boxes::{Fields, Header, child, children, required};
-use crate::mp4::{Error, FourCc, MAX_SAMPLES, sample_entry};
+use crate::mp4::{Error, FourCc, MAX_SAMPLES, g711_sample_entry, sample_entry};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -337,7 +337,10 @@ fn tracks(moov: &Bytes) -> Result<Tracks, Error> {
         let minf = required(FourCc(*b"mdia"), &mdia, *b"minf")?;
         let stbl = required(FourCc(*b"minf"), &minf, *b"stbl")?;
         let stsd = required(FourCc(*b"stbl"), &stbl, *b"stsd")?;
-        let (codec, _) = sample_entry(stsd)?.map_err(|kind| Error::NoTracks(vec![kind]))?;
+        let codec = match sample_entry(stsd.clone())? {
+            Ok((codec, _)) => codec,
+            Err(kind) => g711_sample_entry(stsd)?.ok_or_else(|| Error::NoTracks(vec![kind]))?,
+        };
         tracks.push(Track { codec, clock_rate });
     }
     if tracks.is_empty() {

@@ -3,7 +3,7 @@
 use super::boxes::{Fields, child, children};
 use super::{Error, FourCc};
 use crate::media::CodecParameters;
-use crate::media::codec::{aac, h264, h265};
+use crate::media::codec::{aac, g711, h264, h265};
 use bytes::Bytes;
 
 /// What is needed to turn samples into access units, beyond the codec parameters.
@@ -52,6 +52,26 @@ pub(crate) fn parse(stsd: Bytes) -> Result<Result<(CodecParameters, Description)
         _ => None,
     };
     Ok(found.ok_or(kind))
+}
+
+/// The first sample entry, if it is G.711 as fragments have it: some milliseconds a sample. Files of others have a sample
+/// for each byte, which is why [`parse`] knows none.
+pub(crate) fn g711(stsd: Bytes) -> Result<Option<CodecParameters>, Error> {
+    const STSD: FourCc = FourCc(*b"stsd");
+    let (mut fields, _) = Fields::full(*b"stsd", stsd)?;
+    fields.u32()?; // entry_count
+    let entries = fields.rest();
+    let (kind, entry) = children(STSD, &entries).next().ok_or(Error::Missing(STSD))??;
+    let law = match &kind.0 {
+        b"alaw" => g711::Law::A,
+        b"ulaw" => g711::Law::Mu,
+        _ => return Ok(None),
+    };
+    let mut fields = Fields::new(kind.0, entry);
+    fields.skip(16)?; // reserved, data_reference_index, reserved
+    let channels = fields.u16()?;
+    let channels = u8::try_from(channels).map_err(|_| fields.out_of_range("channelcount", channels))?;
+    Ok(Some(CodecParameters::G711(g711::Parameters { law, channels })))
 }
 
 /// A box inside a `VisualSampleEntry`.

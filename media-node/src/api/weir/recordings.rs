@@ -31,6 +31,11 @@ use weir_proto::http::split_extension;
 use weir_proto::media::StreamPath;
 use weir_recording::SegmentKey;
 
+/// From a stream's path to the uid of its Camera.
+pub(crate) type CameraOf = Arc<dyn Fn(&StreamPath) -> Option<String> + Send + Sync>;
+/// From a Camera's uid to the path of its stream.
+pub(crate) type PathOf = Arc<dyn Fn(&str) -> Option<StreamPath> + Send + Sync>;
+
 /// Knows which camera a path names, and reads what was recorded of it. Made by the role.
 #[derive(Clone)]
 pub struct Archive {
@@ -38,10 +43,8 @@ pub struct Archive {
     pub snapshots: Snapshots,
     /// Whether the stream of the Camera with that uid runs somewhere in the pool.
     pub runs: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// From a stream's path to the uid of its Camera.
-    pub camera_of: Arc<dyn Fn(&StreamPath) -> Option<String> + Send + Sync>,
-    /// From a Camera's uid to the path of its stream.
-    pub path_of: Arc<dyn Fn(&str) -> Option<StreamPath> + Send + Sync>,
+    pub camera_of: CameraOf,
+    pub path_of: PathOf,
 }
 
 /// What is asked for when nothing is said.

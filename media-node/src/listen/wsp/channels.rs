@@ -1,18 +1,10 @@
 //! Control sockets by channel id, so that data sockets find them.
 //!
-//! Both sockets of a player must be in one process: packets are written from the stream's task
-//! straight to the data socket. Behind several gateways the second may come to another one. Its
-//! channel id tells which has the control socket ([`ChannelId::gateway`]). What is missing to get it
-//! there is
-//!
-//! 1. a table of gateways by number: their pods, watched as those of nodes are, with the number that
-//!    each has from its name;
-//! 2. a way between gateways: `GET /wsp/v1/<channel>` with the relay secret and an upgrade, whose
-//!    socket the other gateway takes for the data socket. The first one then copies bytes.
-//!
-//! Until then such a JOIN is 404, and a Service with `sessionAffinity: ClientIP` keeps a player's
-//! sockets together.
+//! Both are in one process here: packets are written from the stream's task straight to the data socket.
+//! One that came to another gateway is brought by that ([`super::between`]), and is a data socket like any
+//! other.
 
+use crate::listen::Place;
 use crate::socket::Socket;
 use bytes::BytesMut;
 use parking_lot::Mutex;
@@ -44,6 +36,9 @@ pub(super) struct DataSocket {
     pub(super) socket: Arc<Socket>,
     /// What was read from it after JOIN.
     pub(super) input: BytesMut,
+    /// What another gateway has brought takes a connection's place; the place of a player's own socket is
+    /// that of its control socket.
+    pub(super) place: Option<Place>,
 }
 
 /// A channel, held by the task of its control socket.
@@ -97,10 +92,6 @@ impl Channels {
     /// The channel of this id, if it has no data socket yet and is of the same path: so nobody sees
     /// what they may not watch, whatever id they know.
     pub(super) fn join(self: &Arc<Self>, id: ChannelId, path: &StreamPath) -> Option<Joining> {
-        if id.gateway() != self.gateway {
-            tracing::debug!(?id, "the channel's control socket is at another gateway");
-            return None;
-        }
         let mut open = self.open.lock();
         let known = open.get_mut(&id).filter(|k| k.path == *path && !k.has_data)?;
         let permit = known.to_control.clone().try_reserve_owned().ok()?;
@@ -173,6 +164,7 @@ mod tests {
         DataSocket {
             socket: Arc::new(socket.into()),
             input: BytesMut::from("x"),
+            place: None,
         }
     }
 

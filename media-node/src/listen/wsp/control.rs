@@ -7,6 +7,7 @@ use crate::egress::web_socket::WebSocket;
 use crate::egress::wsp::seat;
 use crate::egress::{Counted, Gate};
 use crate::hub::Stream;
+use crate::listen::Place;
 use crate::listen::rtsp::{error_chain, session_id};
 use crate::listen::web_socket::Frames;
 use crate::socket::Socket;
@@ -90,6 +91,7 @@ struct Player {
 struct Data {
     socket: Arc<Socket>,
     frames: Frames,
+    _place: Option<Place>,
 }
 
 impl From<DataSocket> for Data {
@@ -98,6 +100,7 @@ impl From<DataSocket> for Data {
             socket: data.socket,
             // Nothing of interest is said there.
             frames: Frames::skipping(data.input),
+            _place: data.place,
         }
     }
 }

@@ -114,15 +114,13 @@ fn new_parameters_begin_a_segment_of_their_own() {
     let (first, second) = (testing::h264_aac(), testing::h265_aac());
     let mut cutter = Cutter::new(&first.tracks, Duration::from_mins(1));
     let mut cuts = Vec::new();
-    first
-        .access_units
-        .iter()
-        .for_each(|au| cutter.push(au, &mut cuts));
+    for au in &first.access_units {
+        cutter.push(au, &mut cuts);
+    }
     cutter.set_tracks(&second.tracks, &mut cuts);
-    second
-        .access_units
-        .iter()
-        .for_each(|au| cutter.push(au, &mut cuts));
+    for au in &second.access_units {
+        cutter.push(au, &mut cuts);
+    }
     cutter.finish(&mut cuts);
     let opened: Vec<&Tracks> = cuts
         .iter()

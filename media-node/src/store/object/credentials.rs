@@ -25,6 +25,22 @@ pub enum Keys {
     Folder(PathBuf),
 }
 
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Given { id, secret },
+                Self::Given {
+                    id: other,
+                    secret: others,
+                },
+            ) => id == other && secret.reveal() == others.reveal(),
+            (Self::Folder(folder), Self::Folder(other)) => folder == other,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -53,6 +53,8 @@ impl Error {
                 (_, Some("NoSuchBucket")) => Self::NoBucket(message()),
                 (404, _) => Self::NotFound,
                 (401 | 403, _) => Self::Denied(message()),
+                // A range behind the object's end.
+                (416, _) => Self::Broken(message()),
                 (status @ (429 | 500..), _) => Self::Busy {
                     status,
                     message: message(),

@@ -57,6 +57,11 @@ async fn what_is_put_is_there_whole_and_in_parts() {
         if length > 1000 {
             let range = bucket.read(&key, 500..777).await.expect("read");
             assert_eq!(range, content[500..777]);
+            let end = length as u64;
+            for beyond in [end - 5..end + 5, end..end + 5] {
+                let read = bucket.read(&key, beyond).await;
+                assert!(matches!(read, Err(Error::Broken(_))), "{read:?}");
+            }
         }
     }
     // Plain files, for people.

@@ -87,3 +87,16 @@ fn notes_last() {
     spool.remove_note("a").expect("once more is no fault");
     assert_eq!(spool.notes().expect("notes").len(), 1);
 }
+
+#[test]
+fn what_is_not_whole_after_all_is_opened_again() {
+    let (spool, folder) = spool(1000);
+    put(&spool, 5, 100);
+    spool.reopen(&key(5)).expect("opened");
+    assert_eq!(spool.whole().expect("a list"), []);
+    assert_eq!(spool.left_open().expect("a list").len(), 1);
+    assert!(spool.facts(&key(5)).is_err(), "its facts are gone");
+    spool.refuse(&key(5)).expect("refused");
+    let refused = folder.path().join("refused").join(&key(5).camera_uid);
+    assert!(refused.join(key(5).file_name()).exists());
+}

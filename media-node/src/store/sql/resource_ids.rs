@@ -2,7 +2,7 @@
 
 use super::entity::resource_id::{ActiveModel, Column, Entity, Model};
 use super::lock::advisory;
-use super::{Database, Error, writing};
+use super::{Database, Error, clock, writing};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
@@ -59,8 +59,8 @@ impl Database {
         work.await.map_err(|source| self.error(source))
     }
 
-    /// Whether an API call has taken the object away, and none of this uid has come since.
-    pub async fn is_resource_closed(&self, api: &str, kind: &str, uid: &str) -> Result<bool, Error> {
+    /// When an API call took the object away, in Unix seconds; none if it has not, or if one of this uid has come since.
+    pub async fn resource_closed_at(&self, api: &str, kind: &str, uid: &str) -> Result<Option<i64>, Error> {
         let found = Entity::find()
             .filter(Column::Api.eq(api))
             .filter(Column::Kind.eq(kind))
@@ -69,7 +69,7 @@ impl Database {
             .one(&self.connections)
             .await;
         let row = found.map_err(|source| self.error(source))?;
-        Ok(row.is_some_and(|row| row.closed))
+        Ok(row.filter(|row| row.closed).map(|row| row.closed_at))
     }
 
     /// The uid of the object that has this number, if it is there still.
@@ -86,9 +86,11 @@ impl Database {
     pub async fn close_resource_id(&self, api: &str, kind: &str, uid: &str) -> Result<(), Error> {
         let closed = Entity::update_many()
             .col_expr(Column::Closed, Expr::value(true))
+            .col_expr(Column::ClosedAt, clock::now(self.backend()))
             .filter(Column::Api.eq(api))
             .filter(Column::Kind.eq(kind))
             .filter(Column::Uid.eq(uid))
+            .filter(Column::Closed.eq(false))
             .exec(&self.connections)
             .await;
         closed.map(drop).map_err(|source| self.error(source))
@@ -176,6 +178,7 @@ async fn insert(
         uid: Set(uid.to_owned()),
         name: Set(name.to_owned()),
         closed: Set(closed),
+        closed_at: Set(0),
     };
     Entity::insert(row)
         .exec_without_returning(transaction)

@@ -7,7 +7,9 @@ fn file() -> Vec<u8> {
     let mut file = init_segment(&clip.tracks).to_vec();
     let mut fragmenter = Fragmenter::new(&clip.tracks);
     for (number, some) in clip.access_units.chunks(60).enumerate() {
-        some.iter().for_each(|au| fragmenter.push(au));
+        for au in some {
+            fragmenter.push(au);
+        }
         let end = some.last().expect("some").dts.offset(3600);
         file.extend_from_slice(&fragmenter.finish(number as u32 + 1, end));
     }
@@ -41,6 +43,22 @@ fn what_was_written_is_read() {
             .map(|au| &au.data[..])
             .collect();
         assert!(read == written, "track {track}");
+    }
+}
+
+#[test]
+fn every_codec_that_is_written_is_read() {
+    use crate::media::CodecParameters;
+    use crate::media::codec::g711::{Law, Parameters};
+    for law in [Law::A, Law::Mu] {
+        let sound = Track {
+            codec: CodecParameters::G711(Parameters { law, channels: 1 }),
+            clock_rate: 8000,
+        };
+        let video = testing::h265_aac().tracks.get(0).expect("video").clone();
+        let tracks = Tracks::new([video, sound]);
+        let scanned = scan(&init_segment(&tracks)).expect("whole");
+        assert_eq!(scanned.tracks, tracks);
     }
 }
 

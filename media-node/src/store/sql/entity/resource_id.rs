@@ -20,6 +20,8 @@ pub struct Model {
     pub name: String,
     /// The object is gone.
     pub closed: bool,
+    /// Since when, in Unix seconds by the database's clock; 0 while it is there.
+    pub closed_at: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

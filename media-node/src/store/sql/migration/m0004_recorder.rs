@@ -67,6 +67,7 @@ fn tables() -> Vec<TableCreateStatement> {
                 text("uid"),
                 text("name"),
                 flag("closed"),
+                number("closed_at"),
             ],
         )
         .primary_key(Index::create().col("api").col("kind").col("id"))

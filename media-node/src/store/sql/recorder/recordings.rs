@@ -35,9 +35,9 @@ pub struct NewRecording {
 impl Database {
     /// Takes note of a closed recording, with the subject and teacher that its course has now. Told again, it changes what
     /// the recorder may have learnt since: the end, the length and the snapshot. Gives its number; none, and nothing is
-    /// stored, when the camera has been deleted by an API call, which threw all its recordings away.
+    /// stored, when an API call has deleted the camera since it began, which threw all its recordings away.
     pub async fn store_recording(&self, new: &NewRecording) -> Result<Option<i64>, Error> {
-        if self.is_resource_closed(API, "camera", &new.camera_uid).await? {
+        if self.is_thrown_away(&new.camera_uid, new.start_ms).await? {
             return Ok(None);
         }
         let camera = Named {
@@ -112,6 +112,12 @@ impl Database {
             Ok(Some(row.id))
         };
         stored.await.map_err(|source| self.error(source))
+    }
+
+    /// Whether an API call has deleted the camera since this time, in Unix milliseconds: what it had recorded went with it.
+    pub async fn is_thrown_away(&self, camera_uid: &str, since_ms: i64) -> Result<bool, Error> {
+        let closed = self.resource_closed_at(API, "camera", camera_uid).await?;
+        Ok(closed.is_some_and(|at| since_ms < at.saturating_mul(1000)))
     }
 
     /// The newest first.
