@@ -26,7 +26,7 @@ pub struct Limits {
     pub deadline: Duration,
     /// Of what it answers.
     pub output_bytes: u64,
-    /// Of address space: some 150 MiB are libraries, and a picture of 8K takes another 300.
+    /// Of address space, half of which libraries and stacks take and don't use: 4K is decoded in 384 MiB, 8K in 768.
     pub memory_bytes: u64,
 }
 
@@ -35,7 +35,7 @@ impl Default for Limits {
         Self {
             deadline: Duration::from_secs(10),
             output_bytes: 8 << 20,
-            memory_bytes: 1 << 30,
+            memory_bytes: 768 << 20,
         }
     }
 }
@@ -91,6 +91,10 @@ fn confine(child: &Child, limits: &Limits) -> rustix::io::Result<()> {
     prlimit(pid, Resource::Fsize, most(0))?;
     prlimit(pid, Resource::Core, most(0))?;
     prlimit(pid, Resource::Nofile, most(MOST_FILES))?;
+    // Where memory is short all the same, it goes and not the node. A system that hides this file goes without.
+    if let Some(id) = child.id() {
+        let _ = std::fs::write(format!("/proc/{id}/oom_score_adj"), "1000");
+    }
     // Also when the node is gone.
     prlimit(pid, Resource::Cpu, most(limits.deadline.as_secs() + 1))?;
     setpriority_process(pid, NICE)
@@ -135,10 +139,15 @@ async fn end(child: &mut Child) {
     let _ = timeout(DEATH, child.kill()).await;
 }
 
-/// What it says first is the cause, as a rule; only what can be printed.
+/// What it says first is the cause, as a rule; only what can be printed, and without the address in `[h264 @ 0x55…]`, which
+/// would make the same complaint another one each time.
 fn first_line(complaint: &[u8], status: ExitStatus) -> String {
     let text = String::from_utf8_lossy(complaint);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let said = |line: &str| match line.split_once("] ") {
+        Some((head, rest)) if head.starts_with('[') => rest.trim().to_owned(),
+        _ => line.trim().to_owned(),
+    };
+    let line = text.lines().map(said).find(|line| !line.is_empty());
     line.map_or_else(
         || format!("it ended with {status}"),
         |line| line.chars().filter(|c| !c.is_control()).take(200).collect(),

@@ -115,6 +115,7 @@ async fn what_is_no_video_is_refused() {
             .await
             .expect_err("no video");
         assert!(matches!(error, Error::Refused(_)), "{error}");
+        assert!(!error.to_string().contains("0x"), "{error}");
         let fit = Fit::new(9, 9).expect("a box");
         let error = workers().resize(wrong, fit).await.expect_err("no picture");
         assert!(matches!(error, Error::Refused(_)), "{error}");
@@ -197,19 +198,22 @@ async fn one_that_says_too_much_is_cut_short() {
 #[tokio::test]
 async fn it_has_little_to_work_with() {
     // It reads its input first, as ffmpeg does: by then it is confined.
-    let (_folder, path) = script("cat >/dev/null; env; ulimit -a; cat /proc/self/stat; pwd; exit 0");
+    let (_folder, path) = script(
+        "cat >/dev/null; env; ulimit -a; cat /proc/self/stat; cat /proc/self/oom_score_adj; pwd; exit 0",
+    );
     let workers = with(&path, Limits::default());
     let told = workers.snapshot(Bytes::new(), None).await.expect("an answer");
     let told = String::from_utf8_lossy(&told);
     assert!(!told.contains("CARGO") && !told.contains("HOME"), "{told}");
     assert!(told.contains("file(blocks)         0"), "{told}");
-    assert!(told.contains("vmemory(kbytes)      1048576"), "{told}");
+    assert!(told.contains("vmemory(kbytes)      786432"), "{told}");
     let stat = told
         .lines()
         .find(|line| line.contains("(cat)"))
         .expect("a process");
     let nice = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(17));
     assert_eq!(nice, Some("10"), "{stat}");
+    assert!(told.lines().any(|line| line == "1000"), "{told}");
     let (folder, path) = script("");
     let file = folder.path().join("file");
     fs::write(
