@@ -130,6 +130,14 @@ impl Recording {
     }
 }
 
+/// Programs that decode.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Workers {
+    /// The ffmpeg that makes snapshots and thumbnails; by default that on PATH. Without one, all but those works.
+    #[arg(long, env = "WEIR_FFMPEG")]
+    pub ffmpeg: Option<PathBuf>,
+}
+
 /// The cloud recorder's API.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Recorder {
@@ -162,6 +170,8 @@ pub struct Standalone {
     pub media: Media,
     #[command(flatten)]
     pub recording: Recording,
+    #[command(flatten)]
+    pub workers: Workers,
     #[command(flatten)]
     pub tls: Tls,
     /// File that holds the administrator's password; without it, the first start makes one and
@@ -216,6 +226,8 @@ pub struct Pod {
     pub media: Media,
     #[command(flatten)]
     pub recording: Recording,
+    #[command(flatten)]
+    pub workers: Workers,
     /// Folder of the object store's Secret: files `accessKeyId` and `secretAccessKey`.
     #[arg(long, env = "WEIR_STORAGE_DIR")]
     pub storage_dir: Option<PathBuf>,

@@ -16,3 +16,4 @@ pub mod socket;
 pub mod store;
 pub mod telemetry;
 pub mod udp;
+pub mod worker;

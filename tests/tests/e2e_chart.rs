@@ -57,7 +57,10 @@ fn find<'a>(objects: &'a [(String, String, Value)], kind: &str, name: &str) -> R
 }
 
 /// Values that are wrong, with words that tell which and why.
-const REFUSED: [(&str, &[&str]); 41] = [
+const REFUSED: [(&str, &[&str]); 44] = [
+    ("alerts.enabled=perhaps", &["/alerts/enabled", "boolean"]),
+    ("alerts.rules=x", &["/alerts", "rules"]),
+    ("dashboards.labels=x", &["/dashboards/labels", "object"]),
     ("noSuchValue=1", &["noSuchValue"]),
     ("images.registrie=x", &["/images", "registrie"]),
     ("images.registry=", &["/images/registry"]),
@@ -282,6 +285,35 @@ async fn values_arrive() -> Result<()> {
         !has(&none, "ConfigMap") && !has(&none, "Pod") && !has(&none, "Camera"),
         "a pool of nobody"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn alerts_and_dashboards_come_when_they_are_wanted() -> Result<()> {
+    let all = objects(&[]).await?;
+    ensure!(
+        !has(&all, "PrometheusRule") && !all.iter().any(|(_, name, _)| name.contains("dashboard")),
+        "what nobody asked for"
+    );
+    let all = objects(&[
+        "alerts.enabled=true",
+        "alerts.labels.release=prometheus",
+        "dashboards.enabled=true",
+        "dashboards.annotations.grafana_folder=Video",
+    ])
+    .await?;
+    let rule = find(&all, "PrometheusRule", "weir")?;
+    ensure!(rule["metadata"]["labels"]["release"] == "prometheus", "{rule}");
+    let files: Value = serde_norway::from_str(&chart("files/alerts.yaml")?)?;
+    ensure!(rule["spec"] == files, "{rule}");
+    let map = find(&all, "ConfigMap", "weir-dashboard")?;
+    ensure!(
+        map["metadata"]["labels"]["grafana_dashboard"] == "1"
+            && map["metadata"]["annotations"]["grafana_folder"] == "Video",
+        "{map}"
+    );
+    let dashboard: Value = serde_json::from_str(map["data"]["weir.json"].as_str().context("a dashboard")?)?;
+    ensure!(dashboard["title"] == "Weir", "{dashboard}");
     Ok(())
 }
 

@@ -13,9 +13,11 @@ use super::{
 use crate::auth::{AdminFiles, Auth, RelaySecret, Settings};
 use crate::cluster::folder::Folder;
 use crate::cluster::resource::{Secrets, Specs};
-use crate::record::Playback;
+use crate::hub::Hub;
+use crate::record::{Playback, Snapshots};
 use crate::store::sql::accounts::User;
 use crate::store::sql::{Database, Location};
+use crate::worker::Workers;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -188,6 +190,8 @@ async fn world_on(
         server: Server::new(),
         archive: crate::api::Archive {
             playback: Playback::new(store.clone(), tokio::sync::watch::channel(None).1),
+            snapshots: Snapshots::new(Hub::new(), Workers::new(None)),
+            runs: Arc::new(|_| false),
             camera_of: Arc::new(|_| None),
             path_of: Arc::new(|_| None),
         },

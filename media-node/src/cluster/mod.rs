@@ -9,6 +9,7 @@
 //! `resource` is the only place where a cluster and a folder differ. Protocols are unknown here:
 //! jobs are started through [`crate::ingest::Launch`].
 
+mod at_risk;
 pub mod directory;
 pub mod edge;
 pub mod folder;

@@ -9,7 +9,7 @@ use weir_crds::{CameraStatus, Time};
 /// When the last segment ended is told this often: a status holds what changes rarely.
 const TOLD_EVERY: Duration = Duration::from_mins(5);
 /// Footage that waits longer for the object store is at risk.
-const AT_RISK: Duration = Duration::from_mins(5);
+pub(super) const AT_RISK: Duration = Duration::from_mins(5);
 
 /// What a camera's status says of its recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,24 +30,26 @@ impl Recorded {
         told: Option<&Time>,
         now: Timestamp,
     ) -> Self {
+        // A picture that is missing is no footage that is missing.
+        let but = state.snapshots.as_ref().map_or(String::new(), |trouble| {
+            format!("recorded, but no snapshots are taken: {}", trouble.message)
+        });
         let recording = match (&state.trouble, state.writing_since_ms) {
             (Some(trouble), _) => (false, reason::SPOOL_FULL, trouble.message.clone()),
-            (None, Some(_)) => (true, reason::SCHEDULED, String::new()),
+            (None, Some(_)) => (true, reason::SCHEDULED, but),
             (None, None) if state.wanted && !is_live => (
                 false,
                 reason::NO_DATA,
                 "a schedule wants it recorded, and it sends nothing".to_owned(),
             ),
-            (None, None) if state.wanted => (true, reason::SCHEDULED, String::new()),
+            (None, None) if state.wanted => (true, reason::SCHEDULED, but),
             (None, None) => (false, reason::OUTSIDE_WINDOWS, String::new()),
         };
         let behind = state.last_whole_ms.is_some() && state.last_whole_ms > state.last_stored_ms;
-        let waits = backlog
-            .oldest_ms
-            .map_or(0, |oldest| (now.as_millisecond() - oldest).max(0) as u64);
+        let waits = backlog.waits(now.as_millisecond());
         let uploaded = state.last_whole_ms.map(|_| match &backlog.trouble {
             Some(trouble) if behind => (false, reason::STORE_UNAVAILABLE, trouble.message.clone()),
-            None if behind && Duration::from_millis(waits) > AT_RISK => (
+            None if behind && waits > AT_RISK => (
                 false,
                 reason::PROGRESSING,
                 "the object store takes it more slowly than it is recorded".to_owned(),
@@ -83,5 +85,30 @@ impl Recorded {
             condition::set(&mut one, new);
             status.conditions.append(&mut one);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Trouble;
+
+    #[test]
+    fn a_snapshot_that_is_missing_stops_no_recording() {
+        let state = CameraState {
+            wanted: true,
+            writing_since_ms: Some(0),
+            snapshots: Some(Trouble {
+                message: "there is no ffmpeg: install one".to_owned(),
+            }),
+            ..CameraState::default()
+        };
+        let said = Recorded::of(&state, &Backlog::default(), true, None, Timestamp::UNIX_EPOCH);
+        let (holds, reason, message) = &said.recording;
+        assert!(*holds && *reason == reason::SCHEDULED);
+        assert_eq!(
+            message,
+            "recorded, but no snapshots are taken: there is no ffmpeg: install one"
+        );
     }
 }

@@ -165,6 +165,11 @@ fn label(schedule: &RecordSchedule) -> Label {
         schedule: schedule.metadata.name.clone().unwrap_or_default(),
         length: Some(schedule.spec.recording_length.get()).filter(|length| !length.is_zero()),
         overlap: schedule.spec.overlap,
+        snapshots: schedule
+            .spec
+            .snapshot_interval
+            .as_ref()
+            .map(weir_crds::field::Duration::get),
     }
 }
 

@@ -22,6 +22,8 @@
 //! | `playback` | what is stored, as MP4 and HLS of any range |
 //! | `keeper` | deletes what is too old |
 //! | `census` | the index against the bucket |
+//! | `snapshots` | pictures of cameras, by ffmpeg |
+//! | `still` | the keyframe that one is made from |
 //! | `states` | what can be said of each camera's recording |
 //!
 //! When a camera is to be recorded is the cluster's to say, from schedules; what is in a segment is
@@ -38,11 +40,15 @@ mod recorders;
 mod recovery;
 mod report;
 mod segment_file;
+mod snapshots;
 mod states;
+mod still;
 mod uploader;
 mod wanted;
 mod writer;
 
+/// For who asks for a picture and may not know who makes it.
+pub use crate::worker::Fit;
 pub use catalogue::SqlCatalogue;
 pub use census::{Census, CensusError, Depth, Problem, rebuild, verify};
 pub use keeper::{Keeper, Rules};
@@ -51,6 +57,7 @@ pub use playback::{Footage, Playback, PlaybackError, Span};
 pub use recorders::{Recorders, Settings};
 pub use recovery::recover;
 pub use report::Report;
+pub use snapshots::{Shown, SnapshotError, Snapshots};
 pub use states::{Backlog, CameraState, States, Trouble};
 pub use uploader::{Uploader, UploaderParts};
 pub use wanted::{Label, Wanted};

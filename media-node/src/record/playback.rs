@@ -1,7 +1,8 @@
 //! Footage that is stored: found in the index, read from the bucket, shown as MP4 or HLS of any range.
 
+use super::still::Still;
 use crate::store::object::{self, Bucket};
-use crate::store::sql::{self, Database};
+use crate::store::sql::{self, Database, SegmentRow};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::warn;
 use weir_proto::fmp4::{self, Fragment};
-use weir_proto::media::Tracks;
+use weir_proto::media::{AccessUnit, Timestamp, Tracks};
 use weir_recording::cover::{Covered, cover};
 use weir_recording::playlist::{self, Entry, Kind};
 use weir_recording::virtual_mp4::{self, Part, Source, VirtualMp4};
@@ -147,6 +148,42 @@ impl Playback {
         }))
     }
 
+    /// The keyframe that is shown at a time, or the last before; none if there is no footage, or no video in it.
+    pub(super) async fn still(&self, camera_uid: &str, at_ms: i64) -> Result<Option<Still>, PlaybackError> {
+        let segments = self.segments(camera_uid, at_ms, at_ms.saturating_add(1)).await?;
+        let Some(part) = cover(&segments, at_ms, at_ms.saturating_add(1)).pop() else {
+            return Ok(None);
+        };
+        self.still_in(part.segment, at_ms).await
+    }
+
+    /// The newest keyframe that is stored.
+    pub(super) async fn newest_still(&self, camera_uid: &str) -> Result<Option<Still>, PlaybackError> {
+        let Some(row) = self.0.index.newest_segment(camera_uid).await? else {
+            return Ok(None);
+        };
+        self.still_in(&facts(row)?, i64::MAX).await
+    }
+
+    /// Reads that keyframe's bytes and no other media.
+    async fn still_in(&self, segment: &SegmentFacts, at_ms: i64) -> Result<Option<Still>, PlaybackError> {
+        let bucket = self.bucket()?;
+        let head = self.clone().head(bucket.clone(), segment.clone()).await?;
+        let Some(place) = keyframe(segment, &head, at_ms) else {
+            return Ok(None);
+        };
+        let key = segment.key().to_string();
+        let unit = AccessUnit {
+            track: place.track,
+            pts: place.pts,
+            dts: place.dts,
+            keyframe: true,
+            segment: None,
+            data: bucket.read(&key, place.bytes).await?,
+        };
+        Ok(Still::new(&head.tracks, &unit))
+    }
+
     /// A playlist of a range; none if there is no footage in it. `link` gives the URI of a segment's object.
     pub async fn playlist(
         &self,
@@ -245,14 +282,7 @@ impl Playback {
         if rows.len() as u64 > MOST_SEGMENTS {
             return Err(PlaybackError::TooLong);
         }
-        rows.into_iter()
-            .map(|row| {
-                serde_json::from_str(&row.facts).map_err(|error| PlaybackError::Damaged {
-                    key: row.key,
-                    what: error.to_string(),
-                })
-            })
-            .collect()
+        rows.into_iter().map(facts).collect()
     }
 
     fn bucket(&self) -> Result<Bucket, PlaybackError> {
@@ -420,6 +450,57 @@ async fn read_ranges(
         stream::iter(kept)
     });
     Ok(kept.try_flatten().boxed())
+}
+
+/// What is said of a segment.
+fn facts(row: SegmentRow) -> Result<SegmentFacts, PlaybackError> {
+    serde_json::from_str(&row.facts).map_err(|error| PlaybackError::Damaged {
+        key: row.key,
+        what: error.to_string(),
+    })
+}
+
+/// Where a keyframe is.
+struct Place {
+    track: u8,
+    pts: Timestamp,
+    dts: Timestamp,
+    /// In the object.
+    bytes: Range<u64>,
+}
+
+/// The segment's last keyframe that is shown at `at_ms` or before, or else its first.
+fn keyframe(segment: &SegmentFacts, head: &Head, at_ms: i64) -> Option<Place> {
+    let (track, description) = head.tracks.video()?;
+    let rate = description.clock_rate.max(1);
+    let mut found: Option<Place> = None;
+    let mut zero = None;
+    for fragment in &head.fragments {
+        let Some(run) = fragment.run(track) else { continue };
+        let mut offset = run.data.start;
+        let mut decoded = run.base_decode_time as i64;
+        for sample in &run.samples {
+            let (dts, bytes) = (decoded, offset..offset + u64::from(sample.size));
+            decoded += i64::from(sample.duration);
+            offset = bytes.end;
+            if !sample.keyframe {
+                continue;
+            }
+            let pts = dts + i64::from(sample.composition_offset);
+            let zero = *zero.get_or_insert(pts);
+            let shown_ms = segment.start_ms + (pts - zero) * 1000 / i64::from(rate);
+            if found.is_some() && shown_ms > at_ms {
+                return found;
+            }
+            found = Some(Place {
+                track,
+                pts: Timestamp::new(pts, rate),
+                dts: Timestamp::new(dts, rate),
+                bytes,
+            });
+        }
+    }
+    found
 }
 
 fn whole_entry(segment: &SegmentFacts, link: &impl Fn(&SegmentKey) -> String) -> Entry {

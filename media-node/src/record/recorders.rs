@@ -1,10 +1,12 @@
 //! A recorder for each camera that is wanted.
 
 use super::recorder::Recorder;
+use super::snapshots::{Album, Snapshots};
 use super::states::States;
 use super::wanted::Wanted;
 use super::writer::Desk;
 use crate::hub::Hub;
+use crate::store::object::Bucket;
 use crate::store::spool::Spool;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -38,6 +40,7 @@ pub struct Recorders(Arc<Shared>);
 struct Shared {
     hub: Arc<Hub>,
     desk: Desk,
+    album: Album,
     settings: Settings,
     running: Mutex<Cameras>,
 }
@@ -56,17 +59,28 @@ struct Running {
 }
 
 impl Recorders {
-    /// Nothing is recorded yet. `bell` rings when there is more to be stored.
+    /// Nothing is recorded yet. `bell` rings when there is more to be stored; snapshots go into `bucket`.
     pub fn new(
         hub: Arc<Hub>,
         spool: Spool,
         states: Arc<States>,
         bell: Arc<Notify>,
+        snapshots: Snapshots,
+        bucket: watch::Receiver<Option<Bucket>>,
         settings: Settings,
     ) -> Self {
+        // What has not happened yet is a number too: the first segment that is lost is a difference.
+        metrics::counter!("weir_record_dropped_segments_total").increment(0);
+        metrics::counter!("weir_record_lost_fragments_total").increment(0);
+        let album = Album {
+            snapshots,
+            states: states.clone(),
+            bucket,
+        };
         Self(Arc::new(Shared {
             hub,
             desk: Desk { spool, states, bell },
+            album,
             settings,
             running: Mutex::default(),
         }))
@@ -119,13 +133,20 @@ impl Recorders {
             shared.hub.clone(),
             shared.desk.clone(),
             shared.settings.segment,
-            receiver,
+            receiver.clone(),
             stop.clone(),
         );
+        let filling = shared.album.clone().fill(receiver);
+        let both = async {
+            tokio::select! {
+                () = recording => {}
+                never = filling => match never {},
+            }
+        };
         Running {
             wanted: sender,
             stop,
-            task: tokio::spawn(recording.instrument(span)),
+            task: tokio::spawn(both.instrument(span)),
         }
     }
 

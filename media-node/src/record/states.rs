@@ -17,6 +17,10 @@ pub struct CameraState {
     /// Where the newest stored segment ends.
     pub last_stored_ms: Option<i64>,
     pub trouble: Option<Trouble>,
+    /// Why the last snapshot that was due is missing.
+    pub snapshots: Option<Trouble>,
+    /// Its segments that were dropped unstored since the process began.
+    pub dropped: u64,
 }
 
 /// What goes wrong with writing.
@@ -37,6 +41,14 @@ pub struct Backlog {
     pub trouble: Option<Trouble>,
     /// Segments that were dropped unstored since the process began.
     pub dropped: u64,
+}
+
+impl Backlog {
+    /// For how long the oldest segment waits.
+    pub fn waits(&self, now_ms: i64) -> Duration {
+        let ms = self.oldest_ms.map_or(0, |oldest| now_ms.saturating_sub(oldest));
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
 }
 
 /// Written by recorders and the uploader, read by whoever reports.
@@ -99,6 +111,9 @@ impl States {
         let before = state.clone();
         change(state);
         let differs = *state != before;
+        if differs {
+            count(&cameras);
+        }
         drop(cameras);
         if differs {
             self.tell();
@@ -118,5 +133,20 @@ impl States {
 
     fn tell(&self) {
         self.news.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}
+
+/// How many cameras it goes well with, of those that schedules want now.
+fn count(cameras: &HashMap<String, CameraState>) {
+    let (mut recording, mut silent, mut failing) = (0, 0, 0);
+    for state in cameras.values().filter(|state| state.wanted) {
+        match (&state.trouble, state.writing_since_ms) {
+            (Some(_), _) => failing += 1,
+            (None, Some(_)) => recording += 1,
+            (None, None) => silent += 1,
+        }
+    }
+    for (state, count) in [("recording", recording), ("silent", silent), ("failing", failing)] {
+        metrics::gauge!("weir_recorded_cameras", "state" => state).set(f64::from(count));
     }
 }

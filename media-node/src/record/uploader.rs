@@ -242,6 +242,7 @@ impl Uploader {
         let age_ms = oldest_ms.map_or(0, |at| (now.as_millis() as i64 - at).max(0));
         metrics::gauge!("weir_spool_segments").set(waiting.len() as f64);
         metrics::gauge!("weir_spool_bytes").set(bytes as f64);
+        metrics::gauge!("weir_spool_limit_bytes").set(self.parts.spool.most_bytes() as f64);
         metrics::gauge!("weir_spool_oldest_seconds").set(age_ms as f64 / 1000.0);
     }
 }

@@ -31,4 +31,13 @@ pub struct Label {
     pub length: Option<Duration>,
     /// Number of GOPs that a recording repeats of the one before it.
     pub overlap: u32,
+    /// A picture of the camera is stored this often.
+    pub snapshots: Option<Duration>,
+}
+
+impl Wanted {
+    /// How often a picture is stored: as often as the most eager of the labels wants.
+    pub fn snapshot_interval(&self) -> Option<Duration> {
+        self.labels.iter().filter_map(|label| label.snapshots).min()
+    }
 }

@@ -170,6 +170,9 @@ impl Writer {
                         bytes = segment.bytes,
                         "the spool is full: its oldest segment is dropped before it was stored"
                     );
+                    self.desk
+                        .states
+                        .change(&segment.key.camera_uid, |state| state.dropped += 1);
                 }
                 let count = dropped.len() as u64;
                 self.desk

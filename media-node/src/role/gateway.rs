@@ -23,7 +23,7 @@ use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{self, Channels, WspDoor};
-use crate::record::SqlCatalogue;
+use crate::record::{Snapshots, SqlCatalogue};
 use crate::store::sql::{Database, Location};
 use crate::{args, telemetry};
 use anyhow::Context;
@@ -135,7 +135,8 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         deleting.clone(),
         ending.clone(),
     );
-    let archive = recording::archive(&world, database.clone(), bucket.clone());
+    let snapshots = Snapshots::new(hub.clone(), recording::workers(&pod.workers));
+    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots);
     let footage = Arc::new(StoredFootage {
         playback: archive.playback.clone(),
         index: database.clone(),

@@ -18,7 +18,7 @@ use crate::egress::forward::Forwarder;
 use crate::hub::Hub;
 use crate::ingest::{Ingest, relay};
 use crate::listen::tls::Tls;
-use crate::record::States;
+use crate::record::{Snapshots, States};
 use crate::{args, telemetry};
 use anyhow::Context;
 use std::sync::Arc;
@@ -120,6 +120,7 @@ pub async fn run(args: args::Pod) -> anyhow::Result<()> {
             secret,
         }),
         bucket: recording::follow_bucket(world.clone(), keys, None, ending.clone()),
+        snapshots: Snapshots::new(hub.clone(), recording::workers(&args.workers)),
         objects: None,
         data: &args.data,
         args: &args.recording,

@@ -5,10 +5,13 @@ use crate::args;
 use crate::cluster::recording::{Scheduling, keepings};
 use crate::cluster::resource::{ResourceWriter, SecretData, Secrets, World};
 use crate::hub::Hub;
-use crate::record::{self, Catalogue, Keeper, Playback, Recorders, States, Uploader, UploaderParts};
+use crate::record::{
+    self, Catalogue, Keeper, Playback, Recorders, Snapshots, States, Uploader, UploaderParts,
+};
 use crate::store::object::{Bucket, Embedded, Keys, Location};
 use crate::store::spool::Spool;
 use crate::store::sql::Database;
+use crate::worker::Workers;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use weir_crds::condition;
 use weir_proto::Redacted;
 use weir_proto::media::StreamPath;
 
@@ -46,6 +50,7 @@ pub(super) struct Parts<'a> {
     pub(super) states: Arc<States>,
     pub(super) catalogue: Arc<dyn Catalogue>,
     pub(super) bucket: watch::Receiver<Option<Bucket>>,
+    pub(super) snapshots: Snapshots,
     /// The folder that the bucket's objects lie in, where that is on this machine.
     pub(super) objects: Option<PathBuf>,
     pub(super) data: &'a Path,
@@ -76,6 +81,8 @@ impl Recording {
             spool.clone(),
             parts.states.clone(),
             bell.clone(),
+            parts.snapshots,
+            parts.bucket.clone(),
             settings,
         );
         let uploader = Uploader::new(UploaderParts {
@@ -213,6 +220,16 @@ pub(super) fn follow_bucket(
     receiver
 }
 
+/// ffmpeg, where there is one. That there is none is said once here, and in the status of each camera that lacks its
+/// snapshots.
+pub(super) fn workers(args: &args::Workers) -> Workers {
+    let workers = Workers::new(args.ffmpeg.clone());
+    if let Err(error) = workers.check() {
+        warn!(%error, "no pictures can be made: neither snapshots nor thumbnails");
+    }
+    workers
+}
+
 /// Where the keys of the object store are.
 pub(super) enum KeySource {
     /// In the files of a Secret that the operator has mounted.
@@ -258,10 +275,25 @@ pub(super) async fn embedded(data: &Path, stop: &CancellationToken) -> anyhow::R
 }
 
 /// What was recorded, for the APIs.
-pub(super) fn archive(world: &World, index: Database, bucket: watch::Receiver<Option<Bucket>>) -> Archive {
-    let (by_path, by_uid) = (world.clone(), world.clone());
+pub(super) fn archive(
+    world: &World,
+    index: Database,
+    bucket: watch::Receiver<Option<Bucket>>,
+    snapshots: Snapshots,
+) -> Archive {
+    let (by_path, by_uid, live) = (world.clone(), world.clone(), world.clone());
     Archive {
         playback: Playback::new(index, bucket),
+        snapshots,
+        runs: Arc::new(move |uid| {
+            let camera = live
+                .cameras
+                .find(|camera| camera.metadata.uid.as_deref() == Some(uid));
+            let connected = camera
+                .as_ref()
+                .and_then(|c| c.condition(condition::kind::CONNECTED));
+            connected.is_some_and(condition::Condition::is_true)
+        }),
         camera_of: Arc::new(move |path| {
             let cameras = by_path.cameras.state();
             let serving = cameras.into_iter().filter(|camera| camera.serves(path.as_str()));

@@ -26,7 +26,7 @@ use crate::listen::rtmp::RtmpDoor;
 use crate::listen::rtsp::RtspDoor;
 use crate::listen::web_socket;
 use crate::listen::wsp::{Channels, WspDoor};
-use crate::record::{SqlCatalogue, States};
+use crate::record::{Snapshots, SqlCatalogue, States};
 use crate::store::sql::{Database, Location};
 use crate::telemetry;
 use anyhow::Context;
@@ -121,6 +121,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let objects = recording::embedded(&args.data, &storing).await?;
     let keys = KeySource::Secrets(Arc::new(folder.clone()));
     let bucket = recording::follow_bucket(world.clone(), keys, Some(objects.bucket()), storing.clone());
+    let snapshots = Snapshots::new(hub.clone(), recording::workers(&args.workers));
     let recording = Recording::start(recording::Parts {
         world: world.clone(),
         hub: hub.clone(),
@@ -129,6 +130,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
             database: database.clone(),
         }),
         bucket: bucket.clone(),
+        snapshots: snapshots.clone(),
         objects: Some(objects.folder().to_owned()),
         data: &args.data,
         args: &args.recording,
@@ -160,7 +162,7 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         deleting.clone(),
         ending.clone(),
     );
-    let archive = recording::archive(&world, database.clone(), bucket.clone());
+    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots);
     let footage = Arc::new(StoredFootage {
         playback: archive.playback.clone(),
         index: database.clone(),

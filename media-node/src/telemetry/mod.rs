@@ -62,6 +62,24 @@ fn describe() {
             "When the served certificate expires, in seconds since 1970",
         ),
         (
+            "weir_recorded_cameras",
+            "Cameras of this node that schedules want recorded now, by state",
+        ),
+        (
+            "weir_recorders",
+            "Cameras that are being recorded or finished here",
+        ),
+        ("weir_spool_segments", "Segments that wait to be stored"),
+        ("weir_spool_bytes", "Bytes of the segments that wait to be stored"),
+        (
+            "weir_spool_limit_bytes",
+            "Bytes that segments may take until they are stored",
+        ),
+        (
+            "weir_spool_oldest_seconds",
+            "Seconds since the beginning of the oldest segment that waits to be stored",
+        ),
+        (
             "weir_manifest_problems",
             "Documents in the folder of manifests that are wrong",
         ),
@@ -98,6 +116,60 @@ fn describe() {
             "weir_api_requests_total",
             "Requests to the APIs, by surface and class of status",
         ),
+        (
+            "weir_record_segments_total",
+            "Segments that are whole on the disk",
+        ),
+        (
+            "weir_record_bytes_total",
+            "Bytes of the segments that are whole on the disk",
+        ),
+        (
+            "weir_record_missed_units_total",
+            "Access units that recorders missed because the disk was too slow",
+        ),
+        (
+            "weir_record_lost_fragments_total",
+            "Fragments that could not be written to the disk",
+        ),
+        (
+            "weir_record_dropped_segments_total",
+            "Segments that were dropped before they were stored, because the spool was full",
+        ),
+        (
+            "weir_record_errors_total",
+            "Failures of the disk that recordings are written to",
+        ),
+        (
+            "weir_record_recovered_segments_total",
+            "Segments of a killed process that were finished at the start",
+        ),
+        (
+            "weir_record_refused_segments_total",
+            "Segments of a killed process in which nothing could be read",
+        ),
+        ("weir_uploaded_bytes_total", "Bytes of segments that were stored"),
+        (
+            "weir_upload_failures_total",
+            "Attempts to store or to list segments that failed, by reason",
+        ),
+        (
+            "weir_retention_segments_total",
+            "Segments that were deleted because their time was over",
+        ),
+        (
+            "weir_retention_failures_total",
+            "Rounds of deleting old footage that failed",
+        ),
+        (
+            "weir_playback_missing_segments_total",
+            "Segments that the index lists and that could not be shown",
+        ),
+        (
+            "weir_snapshots_total",
+            "Snapshots that schedules wanted, by result",
+        ),
+        ("weir_worker_runs_total", "Runs of ffmpeg, by result"),
         ("weir_status_writes_total", "Statuses written, by result"),
         ("weir_events_total", "Kubernetes events, by what became of them"),
         (
@@ -107,8 +179,17 @@ fn describe() {
     ] {
         describe_counter!(name, text);
     }
-    describe_histogram!(
-        "weir_reconcile_seconds",
-        "Time to go over all objects after a change, by kind"
-    );
+    for (name, text) in [
+        (
+            "weir_reconcile_seconds",
+            "Time to go over all objects after a change, by kind",
+        ),
+        ("weir_upload_seconds", "Time to store a segment"),
+        ("weir_worker_seconds", "Time that a run of ffmpeg took"),
+    ] {
+        describe_histogram!(name, text);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,6 +167,8 @@ impl Studio {
             server: Server::new(),
             archive: crate::api::Archive {
                 playback: Playback::new(world.store.clone(), tokio::sync::watch::channel(None).1),
+                snapshots: Snapshots::new(Hub::new(), Workers::new(None)),
+                runs: Arc::new(|_| false),
                 camera_of: Arc::new(|_| None),
                 path_of: Arc::new(|_| None),
             },

@@ -6,6 +6,7 @@
 //! | `GET /api/weir/v1/recordings?path=&from=&to=` | the spans that have footage |
 //! | `GET /recordings/<path>.mp4?from=&to=` | one file, with byte ranges |
 //! | `GET /recordings/<path>.m3u8?from=&to=` | a playlist |
+//! | `GET /recordings/<path>.jpg?at=&w=&h=` | what it showed at a time; without `at`, what it shows now or showed last |
 //! | `GET /recordings/segments/<camera uid>/<name>.mp4` | an object of that playlist |
 //!
 //! Times are RFC 3339, or milliseconds since 1970. Without `to` it is now, without `from` an hour before that.
@@ -15,7 +16,7 @@ use super::super::ranges::{Asked, asked};
 use super::super::{Api, request};
 use super::json;
 use crate::auth::Action;
-use crate::record::{Playback, PlaybackError, Span};
+use crate::record::{Fit, Playback, PlaybackError, Shown, SnapshotError, Snapshots, Span};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -39,6 +40,9 @@ pub(crate) type PathOf = Arc<dyn Fn(&str) -> Option<StreamPath> + Send + Sync>;
 #[derive(Clone)]
 pub struct Archive {
     pub playback: Playback,
+    pub snapshots: Snapshots,
+    /// Whether the stream of the Camera with that uid runs somewhere in the pool.
+    pub runs: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     pub camera_of: CameraOf,
     pub path_of: PathOf,
 }
@@ -84,6 +88,7 @@ pub(super) async fn serve(
     match extension {
         "mp4" => mp4(&api, path, &method, &headers, &uri).await,
         "m3u8" => playlist(&api, path, &uri).await,
+        "jpg" => picture(&api, path, &uri).await,
         _ => Err(Error::NotFound),
     }
 }
@@ -138,6 +143,48 @@ async fn playlist(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
         (header::CACHE_CONTROL, "no-cache"),
     ];
     Ok((headers, playlist.ok_or(Error::NotFound)?).into_response())
+}
+
+async fn picture(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
+    let (path, uid) = admitted(api, uri, path).await?;
+    let (fit, at_ms) = (fit(uri)?, time(uri, "at")?);
+    let archive = &api.archive;
+    let shown = Shown {
+        path: &path,
+        camera_uid: &uid,
+        runs: (archive.runs)(&uid),
+    };
+    let (picture, kept) = match at_ms {
+        Some(at_ms) => {
+            let picture = archive
+                .snapshots
+                .at(&shown, at_ms, &archive.playback, fit)
+                .await?;
+            (picture, "private, max-age=3600")
+        }
+        None => {
+            let picture = archive.snapshots.now(&shown, &archive.playback, fit).await?;
+            (picture, "no-store")
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, kept),
+    ];
+    Ok((headers, picture.ok_or(Error::NotFound)?).into_response())
+}
+
+/// The box that a picture is to fit in; without one it is as large as the camera sends it.
+fn fit(uri: &Uri) -> Result<Option<Fit>, Error> {
+    let wrong = || Error::BadRequest("w and h are pixels: write whole numbers from 1 to 1920".to_owned());
+    let number = |name| match request::parameter(uri, name).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse::<u16>().map(Some).map_err(|_| wrong()),
+    };
+    match (number("w")?, number("h")?) {
+        (None, None) => Ok(None),
+        (width, height) => Fit::of(width, height).map(Some).ok_or_else(wrong),
+    }
 }
 
 async fn segment(
@@ -237,27 +284,45 @@ async fn authorize(api: &Api, uri: &Uri, path: &StreamPath) -> Result<(), Error>
     Ok(api.auth.authorize(&caller, Action::Subscribe(path))?)
 }
 
-fn range(uri: &Uri) -> Result<(i64, i64), Error> {
-    let time = |name: &'static str| match request::parameter(uri, name).filter(|text| !text.is_empty()) {
-        None => Ok(None),
-        Some(text) => {
-            let ms = text.parse::<i64>().ok();
-            let ms = ms.or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond));
-            ms.map(Some).ok_or_else(|| {
-                Error::BadRequest(format!(
-                    "{name} is no time: write RFC 3339, such as 2026-11-26T08:00:00Z, or milliseconds since 1970"
-                ))
-            })
-        }
+/// A parameter that is a time, in milliseconds since 1970; none where it is left out.
+fn time(uri: &Uri, name: &str) -> Result<Option<i64>, Error> {
+    let Some(text) = request::parameter(uri, name).filter(|text| !text.is_empty()) else {
+        return Ok(None);
     };
-    let to_ms = time("to")?.unwrap_or_else(|| Timestamp::now().as_millisecond());
-    let from_ms = time("from")?.unwrap_or(to_ms.saturating_sub(HOUR_MS));
+    let ms = text.parse::<i64>().ok();
+    let ms = ms.or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond));
+    ms.map(Some).ok_or_else(|| {
+        Error::BadRequest(format!(
+            "{name} is no time: write RFC 3339, such as 2026-11-26T08:00:00Z, or milliseconds since 1970"
+        ))
+    })
+}
+
+fn range(uri: &Uri) -> Result<(i64, i64), Error> {
+    let to_ms = time(uri, "to")?.unwrap_or_else(|| Timestamp::now().as_millisecond());
+    let from_ms = time(uri, "from")?.unwrap_or(to_ms.saturating_sub(HOUR_MS));
     if from_ms < to_ms {
         Ok((from_ms, to_ms))
     } else {
         Err(Error::BadRequest(
             "the range ends before it begins: from must be before to".to_owned(),
         ))
+    }
+}
+
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Stored(error) => error.into(),
+            SnapshotError::Worker(error) => {
+                tracing::warn!(%error, "a picture can't be made");
+                Self::Unavailable(match error.category() {
+                    "missing" => "no ffmpeg is installed here, which makes pictures",
+                    "busy" => "too many pictures are wanted at once",
+                    _ => "the picture can't be made now",
+                })
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Context;
 use super::credentials::{Found, SecretName};
 use super::forwards::{self, Forwards, Of};
+use crate::cluster::at_risk::AtRisk;
 use crate::cluster::job_of::{self, Difference, Plan, Refusal};
 use crate::cluster::recorded::Recorded;
 use crate::cluster::resource::{Kind, Target};
@@ -54,6 +55,7 @@ pub(super) struct Entry {
     /// Since when it is another node's.
     leaving: Option<Instant>,
     said: Option<CameraStatus>,
+    at_risk: AtRisk,
     born: Instant,
 }
 
@@ -82,6 +84,7 @@ impl Entry {
             restart_at: None,
             leaving: None,
             said: None,
+            at_risk: AtRisk::default(),
             born: Instant::now(),
         }
     }
@@ -419,6 +422,7 @@ impl Entry {
             recorded.add_to(&mut status, before);
         }
         self.tell(&phase, &status, c);
+        self.tell_risks(c);
         self.phase = phase;
         let version = self.camera.metadata.resource_version.clone();
         if self.said.as_ref() == Some(&status) {
@@ -497,6 +501,17 @@ impl Entry {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// Events for footage that is lost, or may be.
+    fn tell_risks(&mut self, c: &Context<'_>) {
+        let Some(state) = c.recording.camera(&self.target.uid) else {
+            return;
+        };
+        let now_ms = Timestamp::now().as_millisecond();
+        for (warns, reason, note) in self.at_risk.news(&state, &c.recording.backlog(), now_ms) {
+            c.reports.notice(&self.target, warns, reason, note);
         }
     }
 

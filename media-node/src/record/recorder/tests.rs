@@ -10,6 +10,7 @@ fn label(schedule: &str, minutes: u64, overlap: u32) -> Label {
         schedule: schedule.to_owned(),
         length: (minutes > 0).then(|| Duration::from_mins(minutes)),
         overlap,
+        snapshots: None,
     }
 }
 

@@ -119,6 +119,18 @@ impl Database {
             .collect())
     }
 
+    /// The segment of a camera that ends last.
+    pub async fn newest_segment(&self, camera_uid: &str) -> Result<Option<SegmentRow>, Error> {
+        use segment::Column::{CameraUid, EndMs};
+        let found = segment::Entity::find()
+            .filter(CameraUid.eq(camera_uid))
+            .order_by_desc(EndMs)
+            .limit(1)
+            .one(&self.connections)
+            .await;
+        Ok(found.map_err(|source| self.error(source))?.map(SegmentRow::from))
+    }
+
     /// What there is, by camera.
     pub async fn extents(&self) -> Result<Vec<Extent>, Error> {
         use segment::Column::{Bytes, CameraUid, EndMs, Key, StartMs};
