@@ -210,7 +210,8 @@ pub fn now_ms() -> i64 {
 /// # Errors
 /// When it doesn't tell.
 pub async fn spans(node: &MediaNode, path: &str) -> Result<Vec<Span>> {
-    let url = format!("/api/weir/v1/recordings?path={path}&from=0");
+    // To the end of the century: a node's clock may have been ahead.
+    let url = format!("/api/weir/v1/recordings?path={path}&from=0&to=4102444800000");
     let (status, body) = node.text(&url).await?;
     ensure!(status == StatusCode::OK, "recordings: {status} {body}");
     let told: Value = serde_json::from_str(&body)?;

@@ -39,6 +39,8 @@ pub struct Timeline {
     window: Option<(i64, i64)>,
     /// The last arrival.
     last_wall: Option<i64>,
+    /// The origin before our clock was last set.
+    former: Option<i64>,
     /// Since when all has been late, and the least difference since.
     suspect: Option<(i64, i64)>,
 }
@@ -102,6 +104,11 @@ impl Timeline {
         Some((self.origin? + at.as_micros()).div_euclid(1000))
     }
 
+    /// What [`Self::wall_ms`] would have said before our clock was last set.
+    pub fn former_wall_ms(&self, at: Timestamp) -> Option<i64> {
+        Some((self.former? + at.as_micros()).div_euclid(1000))
+    }
+
     fn begin(&mut self, media: i64, wall: i64, difference: i64) {
         self.origin = Some(difference);
         self.moved_at = media;
@@ -110,7 +117,10 @@ impl Timeline {
     }
 
     fn begin_again(&mut self, media: i64, wall: i64, difference: i64) -> Noted {
-        *self = Self::default();
+        *self = Self {
+            former: self.origin,
+            ..Self::default()
+        };
         self.begin(media, wall, difference);
         Noted::Stepped
     }
@@ -186,6 +196,11 @@ mod tests {
             assert!(told.len() == 1 && told[0] < 1060, "{told:?}");
             let told = timeline.wall_ms(at(1999 * FRAME)).expect("noted");
             assert!((told - (after + 1999 * FRAME) / 1000).abs() < 100);
+            let told = timeline.former_wall_ms(at(999 * FRAME)).expect("noted");
+            assert!(
+                (told - (START + 999 * FRAME) / 1000).abs() < 100,
+                "what was before stays when it was"
+            );
         }
     }
 

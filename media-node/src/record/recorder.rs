@@ -168,10 +168,21 @@ impl Recorder {
 
     /// Hands what was cut to the writer.
     async fn write(&mut self, session: &mut Session) {
-        for cut in std::mem::take(&mut session.cuts) {
+        let mut settled = std::mem::take(&mut session.settled);
+        let before_step = settled.len();
+        let is_last = session.cuts.is_empty();
+        settled.extend(
+            std::mem::take(&mut session.cuts)
+                .into_iter()
+                .map(|cut| (cut, None)),
+        );
+        for (number, (cut, known)) in settled.into_iter().enumerate() {
+            if number == before_step && before_step > 0 {
+                session.last_ms = i64::MIN;
+            }
             match cut {
                 Cut::Opened { tracks, start } => {
-                    let Some(start_ms) = session.timeline.wall_ms(start) else {
+                    let Some(start_ms) = known.or_else(|| session.timeline.wall_ms(start)) else {
                         continue;
                     };
                     let start_ms = session.begins(start_ms);
@@ -201,13 +212,17 @@ impl Recorder {
                 }
                 Cut::Fragment(bytes) => self.send(Step::Append(bytes)).await,
                 Cut::Closed { end } => {
-                    let end_ms = session.timeline.wall_ms(end).unwrap_or(session.last_ms);
+                    let end_ms = known.or_else(|| session.timeline.wall_ms(end));
+                    let end_ms = end_ms.unwrap_or(session.last_ms);
                     let end_ms = session.ends(end_ms);
                     self.send(Step::Close { end_ms }).await;
                     let notes = self.recordings.segment_ended(end_ms);
                     self.note(notes).await;
                 }
             }
+        }
+        if before_step > 0 && is_last {
+            session.last_ms = i64::MIN;
         }
     }
 
@@ -236,6 +251,8 @@ struct Session {
     timeline: Timeline,
     /// What was cut and is not with the writer yet: until all that is at hand has been seen, it is not known when it was.
     cuts: Vec<Cut>,
+    /// What was cut before our clock was set, and when it was by the clock as it went then.
+    settled: Vec<(Cut, Option<i64>)>,
     keyframes: VecDeque<Timestamp>,
     main_track: u8,
     last: Option<Timestamp>,
@@ -251,6 +268,7 @@ impl Session {
             cutter: Cutter::new(&tracks, recorder.segment),
             timeline: Timeline::default(),
             cuts: Vec::new(),
+            settled: Vec::new(),
             keyframes: VecDeque::new(),
             main_track: weir_proto::fmp4::main_track(&tracks),
             last: None,
@@ -293,8 +311,7 @@ impl Session {
         if au.track == self.main_track {
             if self.timeline.note(au.dts, wall_micros()) == Noted::Stepped {
                 info!("the clock was set: a new segment begins");
-                self.cutter.finish(&mut self.cuts);
-                self.last_ms = i64::MIN;
+                self.settle();
             }
             if au.keyframe {
                 let at = self.timeline.wall_ms(au.pts);
@@ -309,6 +326,23 @@ impl Session {
             self.last = Some(au.pts);
         }
         self.cutter.push(au, &mut self.cuts);
+    }
+
+    /// Our clock was set: what was before keeps its times, and what comes may lie before it.
+    fn settle(&mut self) {
+        self.cutter.finish(&mut self.cuts);
+        for cut in std::mem::take(&mut self.cuts) {
+            let at = match &cut {
+                Cut::Opened { start, .. } => self.timeline.former_wall_ms(*start),
+                Cut::Closed { end } => self.timeline.former_wall_ms(*end),
+                Cut::Fragment(_) => None,
+            };
+            self.settled.push((cut, at));
+        }
+        if self.settled.is_empty() {
+            self.last_ms = i64::MIN;
+        }
+        self.keyframes.clear();
     }
 
     fn finish(&mut self) {

@@ -195,15 +195,11 @@ async fn segment(
     let key = SegmentKey::of_file(uid, name).map_err(|_| Error::NotFound)?;
     let path = (api.archive.path_of)(uid).ok_or(Error::NotFound)?;
     authorize(api, uri, &path).await?;
-    let wanted = headers
-        .get(header::RANGE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+    let etag = hex::encode(&Sha256::digest(key.to_string())[..12]);
     let found = api
         .archive
         .playback
-        .segment(&key, |bytes| match asked(&wanted, bytes) {
+        .segment(&key, |bytes| match asked_of(headers, &etag, bytes) {
             Asked::Whole => Some(0..bytes),
             Asked::Part(range) => Some(range),
             Asked::Nothing => None,
@@ -211,11 +207,24 @@ async fn segment(
         .await?;
     let (bytes, _, body) = found.ok_or(Error::NotFound)?;
     let mut body = Some(body);
-    let etag = hex::encode(&Sha256::digest(key.to_string())[..12]);
     Ok(ranged(method, headers, bytes, &etag, |_| {
         let body = body.take().unwrap_or_else(|| futures::stream::empty().boxed());
         body.map_err(std::io::Error::other).boxed()
     }))
+}
+
+/// What a request asks of a file. A range of another file, by `If-Range`, asks for all of this one.
+fn asked_of(headers: &HeaderMap, etag: &str, length: u64) -> Asked {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let is_same = text(header::IF_RANGE).is_none_or(|shown| shown.trim_matches('"') == etag);
+    match text(header::RANGE).filter(|_| is_same) {
+        Some(range) => asked(range, length),
+        None => Asked::Whole,
+    }
 }
 
 /// A file, or the range of it that is asked for.
@@ -226,18 +235,7 @@ fn ranged(
     etag: &str,
     read: impl FnOnce(std::ops::Range<u64>) -> BoxStream<'static, std::io::Result<bytes::Bytes>>,
 ) -> Response {
-    let etag = format!("\"{etag}\"");
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let is_same = text(header::IF_RANGE).is_none_or(|shown| shown == etag);
-    let asked = match text(header::RANGE).filter(|_| is_same) {
-        Some(range) => asked(range, length),
-        None => Asked::Whole,
-    };
-    let (status, range) = match asked {
+    let (status, range) = match asked_of(headers, etag, length) {
         Asked::Whole => (StatusCode::OK, 0..length),
         Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Asked::Nothing => {
@@ -249,7 +247,7 @@ fn ranged(
         .status(status)
         .header(header::CONTENT_TYPE, "video/mp4")
         .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::ETAG, etag)
+        .header(header::ETAG, format!("\"{etag}\""))
         .header(header::CACHE_CONTROL, "private, no-cache")
         .header(header::CONTENT_LENGTH, range.end - range.start);
     if status == StatusCode::PARTIAL_CONTENT {

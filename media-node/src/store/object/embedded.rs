@@ -39,7 +39,11 @@ impl Embedded {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         tokio::spawn(async move {
-            let server = auto::Builder::new(TokioExecutor::new());
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            // The library renews the date when its time has come: when our clock is set back, it stays ahead. Clients
+            // sign by the difference to it, and would be refused until our clock is there again.
+            server.http1().auto_date_header(false);
+            server.http2().auto_date_header(false);
             while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
                 let socket = match accepted {
                     Ok((socket, _)) => socket,
