@@ -154,18 +154,15 @@ async fn picture(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
         camera_uid: &uid,
         runs: (archive.runs)(&uid),
     };
-    let (picture, kept) = match at_ms {
-        Some(at_ms) => {
-            let picture = archive
-                .snapshots
-                .at(&shown, at_ms, &archive.playback, fit)
-                .await?;
-            (picture, "private, max-age=3600")
-        }
-        None => {
-            let picture = archive.snapshots.now(&shown, &archive.playback, fit).await?;
-            (picture, "no-store")
-        }
+    let (picture, kept) = if let Some(at_ms) = at_ms {
+        let picture = archive
+            .snapshots
+            .at(&shown, at_ms, &archive.playback, fit)
+            .await?;
+        (picture, "private, max-age=3600")
+    } else {
+        let picture = archive.snapshots.now(&shown, &archive.playback, fit).await?;
+        (picture, "no-store")
     };
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg"),
