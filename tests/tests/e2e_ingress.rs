@@ -1,4 +1,4 @@
-//! Gateways behind an ingress controller that is not ours: by host, with TLS that ends there, and with WebSockets.
+//! Gateways behind an ingress controller that is not ours: by host, with TLS that ends there, and with web sockets.
 
 use reqwest::{StatusCode, header};
 use weir_tests::{

@@ -657,12 +657,66 @@ async fn what_is_wrong_in_the_spool_stops_nothing_else() -> Result<()> {
         format!("{footage}; {} refused", refused.len()),
     );
     ensure!(refused.len() >= 2, "what can't be read is kept: {refused:?}");
-    ensure!(inside_has(&node, &uid, "README")?, "a foreign file is gone");
+    let foreign = node.data().join("spool/whole").join(&uid).join("README");
+    ensure!(foreign.exists(), "a foreign file is gone");
     // The torn segment, and the time between the two processes.
     footage.expect_breaks(2, GROUP + 100)
 }
 
-fn inside_has(node: &MediaNode, uid: &std::ffi::OsStr, name: &str) -> Result<bool> {
-    let folder = node.data().join("spool/whole").join(uid);
-    Ok(folder.join(name).exists())
+/// Debian's libfaketime: the node's clock is what a file says, while its timers go on.
+const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+#[tokio::test]
+async fn the_clock_is_set() -> Result<()> {
+    let (clip, camera) = (Clip::of(CLIP).await?, Camera::start(Make::Go, Auth::None).await?);
+    let folder = TempDir::with_prefix("weir-")?;
+    let offset = folder.path().join("offset");
+    fs::write(&offset, "+0s")?;
+    let node = recorder(&camera.url("h264"))
+        .environment("LD_PRELOAD", FAKE_TIME)
+        .environment("FAKETIME_TIMESTAMP_FILE", &offset.to_string_lossy())
+        .environment("FAKETIME_NO_CACHE", "1")
+        .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .start_in(folder)
+        .await?;
+    record_for(&node, "cam", 4).await?;
+    // An hour forward, and most of it back.
+    fs::write(&offset, "+3600s")?;
+    until_stored(&node, "cam", now_ms() + 3_600_000 + 3000, secs(25)).await?;
+    fs::write(&offset, "+1800s")?;
+    let back_ms = now_ms() + 1_800_000;
+    eventually(secs(25), "footage between the two", async || {
+        let spans = spans(&node, "cam").await?;
+        ensure!(spans.len() == 3 && spans[1].end_ms > back_ms + 3000, "{spans:?}");
+        Ok(())
+    })
+    .await?;
+    let all = spans(&node, "cam").await?;
+    let mut parts = Vec::new();
+    for span in &all {
+        let url = format!("/recordings/cam.mp4?from={}&to={}", span.start_ms, span.end_ms);
+        let footage = clip.pictures(&node.http(&url)).await?;
+        footage.expect_whole()?;
+        parts.push(footage);
+    }
+    // Each picture is somewhere, once: the parts follow each other as they were recorded, not as they lie.
+    let number = |part: usize, last: bool| {
+        let pictures = parts[part].pictures();
+        let picture = if last { pictures.last() } else { pictures.first() };
+        picture.map(|p| p.number).context("a picture")
+    };
+    let between = |before: usize, after: usize| -> Result<u64> {
+        Ok((number(after, false)? + 300 - number(before, true)? - 1) % 300)
+    };
+    let missing = [between(0, 2)?, between(2, 1)?];
+    measured(
+        "clock set an hour forward, then half an hour back",
+        format!(
+            "{}; {}; {}; missing at the steps: {missing:?}",
+            parts[0], parts[2], parts[1]
+        ),
+    );
+    // Up to the next keyframe.
+    ensure!(missing.iter().all(|n| *n <= GROUP as u64), "{missing:?}");
+    Ok(())
 }
