@@ -571,3 +571,79 @@ fn fine_entries(
     entries.retain(|entry| entry.start_ms + entry.duration_ms > from_ms);
     entries
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_proto::fmp4::{Sample, SampleRun};
+    use weir_proto::media::codec::h264;
+    use weir_proto::media::{CodecParameters, Track};
+
+    /// Half a second a picture, every fourth a keyframe of 100 bytes, the others of 10; a fragment of two pictures
+    /// each, at 1000, 2000, …
+    fn head() -> Head {
+        let video = h264::Parameters {
+            sps: Bytes::new(),
+            pps: Bytes::new(),
+            width: 1280,
+            height: 720,
+            frame_rate: None,
+        };
+        let sample = |number: u32| Sample {
+            duration: 45_000,
+            size: if number.is_multiple_of(4) { 100 } else { 10 },
+            // Shown later than it is decoded, as with pictures that are reordered.
+            composition_offset: 3000,
+            keyframe: number.is_multiple_of(4),
+        };
+        let fragment = |number: u32| {
+            let start = u64::from(number + 1) * 1000;
+            Fragment {
+                offset: start - 200,
+                bytes: 400,
+                payload: start..start + 200,
+                runs: vec![SampleRun {
+                    track: 0,
+                    base_decode_time: 7_000_000 + u64::from(number) * 90_000,
+                    samples: vec![sample(2 * number), sample(2 * number + 1)],
+                    data: start + 8..start + 200,
+                }],
+            }
+        };
+        Head {
+            tracks: Tracks::new([Track {
+                codec: CodecParameters::H264(video),
+                clock_rate: 90_000,
+            }]),
+            fragments: (0..6).map(fragment).collect(),
+        }
+    }
+
+    #[test]
+    fn the_keyframe_at_a_time_or_before() {
+        let segment = SegmentFacts {
+            start_ms: 50_000,
+            end_ms: 56_000,
+            ..SegmentFacts::default()
+        };
+        let head = head();
+        for (at_ms, place) in [
+            (i64::MIN, 1008),
+            (49_000, 1008),
+            (50_000, 1008),
+            (51_999, 1008),
+            (52_000, 3008),
+            (53_999, 3008),
+            (54_000, 5008),
+            (i64::MAX, 5008),
+        ] {
+            let found = keyframe(&segment, &head, at_ms).expect("a keyframe");
+            assert_eq!(found.bytes, place..place + 100, "at {at_ms}");
+        }
+        let silent = Head {
+            tracks: Tracks::default(),
+            fragments: Vec::new(),
+        };
+        assert!(keyframe(&segment, &silent, 0).is_none());
+    }
+}
