@@ -129,6 +129,18 @@ pub fn snapshot_key(camera_uid: &str, at_ms: i64) -> String {
     format!("{SNAPSHOTS}/{camera_uid}/{}/{at_ms}.jpg", day(at_ms))
 }
 
+/// What the keys of a camera's pictures begin with.
+pub fn snapshot_prefix(camera_uid: &str) -> String {
+    format!("{SNAPSHOTS}/{camera_uid}/")
+}
+
+/// When the picture of that key was taken, in milliseconds since 1970; none of a key that is not a picture's.
+pub fn snapshot_time(key: &str) -> Option<i64> {
+    let (uid, rest) = key.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.split_once('/')?;
+    let at_ms = rest.rsplit_once('/')?.1.strip_suffix(".jpg")?.parse().ok()?;
+    (is_uid(uid) && snapshot_key(uid, at_ms) == key).then_some(at_ms)
+}
+
 fn is_uid(text: &str) -> bool {
     (1..=MOST_UID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
@@ -206,5 +218,18 @@ mod tests {
             assert!(key.to_string().starts_with("segments/"));
         }
         assert_eq!(snapshot_key("a", 0), "snapshots/a/1970/01/01/0.jpg");
+        assert_eq!(
+            snapshot_time(&snapshot_key("a", 1_767_603_600_123)),
+            Some(1_767_603_600_123)
+        );
+        assert!(snapshot_key("a", 0).starts_with(&snapshot_prefix("a")));
+        for other in [
+            "snapshots/a/1970/01/02/0.jpg",
+            "snapshots/a/0.jpg",
+            "segments/a/1970/01/01/0.jpg",
+            "snapshots/a/b.jpg",
+        ] {
+            assert_eq!(snapshot_time(other), None, "{other}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use weir_recording::key::{snapshot_prefix, snapshot_time};
 
 /// How often is looked for what is too old.
 const ROUND: Duration = Duration::from_mins(1);
@@ -16,6 +17,8 @@ const ROUND: Duration = Duration::from_mins(1);
 const MOST_SEGMENTS: u64 = 500;
 /// Objects that are deleted in one go.
 const MOST_OBJECTS: u64 = 1_000;
+/// How often snapshots that are too old are looked for: the bucket is asked for them, since no index lists them.
+const SNAPSHOTS: Duration = Duration::from_hours(1);
 /// A clock that has been set by more deletes nothing by age until it has been right for so long.
 const STEP: Duration = Duration::from_mins(10);
 const TRUST: Duration = Duration::from_hours(1);
@@ -45,9 +48,14 @@ impl Keeper {
             began: (Instant::now(), SystemTime::now()),
             set_at: None,
         };
+        let mut snapshots_at = Instant::now();
         loop {
             let worked = async {
                 self.forget_old(&mut clock).await?;
+                if snapshots_at <= Instant::now() {
+                    self.forget_snapshots(&mut clock).await?;
+                    snapshots_at = Instant::now() + SNAPSHOTS;
+                }
                 self.empty().await
             };
             match stop.run_until_cancelled(worked).await {
@@ -110,6 +118,45 @@ impl Keeper {
             );
             metrics::counter!("weir_retention_segments_total").increment(keys.len() as u64);
             self.database.trash_segments(&keys).await.map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Puts snapshots that are older than their camera's footage may be into the journal.
+    async fn forget_snapshots(&self, clock: &mut Clock) -> Result<(), String> {
+        let Some(now_ms) = clock.believed_ms() else {
+            return Ok(());
+        };
+        let Some(bucket) = self.bucket.borrow().clone() else {
+            return Ok(());
+        };
+        let keepings = self.database.keepings().await.map_err(|error| error.chain())?;
+        for (uid, keeping) in keepings {
+            let Some(age_ms) = keeping.age_ms else { continue };
+            let too_old = now_ms.saturating_sub(age_ms);
+            let (prefix, mut from) = (snapshot_prefix(&uid), None);
+            loop {
+                let page = bucket
+                    .list(&prefix, from.as_deref())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let old = |key: &String| snapshot_time(key).is_some_and(|at_ms| at_ms < too_old);
+                let keys: Vec<String> = page
+                    .objects
+                    .into_iter()
+                    .map(|found| found.key)
+                    .filter(old)
+                    .collect();
+                self.database
+                    .trash_objects(&keys)
+                    .await
+                    .map_err(|error| error.chain())?;
+                // They are listed in the order of time.
+                match page.next {
+                    Some(next) if !keys.is_empty() => from = Some(next),
+                    _ => break,
+                }
+            }
         }
         Ok(())
     }
@@ -293,9 +340,26 @@ mod tests {
         let left = bucket.list("", None).await.expect("a list");
         let left: Vec<&str> = left.objects.iter().map(|o| o.key.as_str()).collect();
         assert_eq!(left, ["segments/a/3.mp4", "segments/a/4.mp4", "somebody/else"]);
+        // Snapshots go by age alone.
+        for at_ms in [1000, 2_000_000_000_000_000] {
+            let key = weir_recording::key::snapshot_key("a", at_ms);
+            bucket
+                .put(&key, Bytes::from_static(b"x"), "image/jpeg")
+                .await
+                .expect("put");
+        }
+        let keeping = Keeping {
+            age_ms: Some(60_000),
+            bytes: None,
+        };
+        database.keep("a", keeping).await.expect("said");
+        keeper.forget_snapshots(&mut clock).await.expect("forgotten");
+        keeper.empty().await.expect("deleted");
+        let left = bucket.list("snapshots/", None).await.expect("a list");
+        assert_eq!(left.objects.len(), 1, "{left:?}");
         // A camera that is gone is remembered.
         let keepings = database.keepings().await.expect("a list");
-        assert_eq!(keepings["a"].bytes, Some(200));
+        assert_eq!(keepings["a"].age_ms, Some(60_000));
         stop.cancel();
     }
 }
