@@ -164,6 +164,8 @@ pub struct Pool {
     pub gateways: u32,
     /// Whether anybody may view.
     pub anonymous: bool,
+    /// Further fields of `spec.nodes`, each behind a comma.
+    pub node_fields: &'static str,
 }
 
 impl Default for Pool {
@@ -172,6 +174,7 @@ impl Default for Pool {
             nodes: 1,
             gateways: 1,
             anonymous: true,
+            node_fields: "",
         }
     }
 }
@@ -265,8 +268,8 @@ impl Namespace {
             database = "  database: {secretName: database}\n";
         }
         self.apply(&format!(
-            "apiVersion: weir.video/v1alpha1\nkind: MediaPool\nmetadata: {{name: {POOL}}}\nspec:\n  nodes: {{replicas: {}}}\n  gateways: {{replicas: {}}}\n  access: {{anonymousView: {}}}\n{database}{more}",
-            pool.nodes, pool.gateways, pool.anonymous
+            "apiVersion: weir.video/v1alpha1\nkind: MediaPool\nmetadata: {{name: {POOL}}}\nspec:\n  nodes: {{replicas: {}{}}}\n  gateways: {{replicas: {}}}\n  access: {{anonymousView: {}}}\n{database}{more}",
+            pool.nodes, pool.node_fields, pool.gateways, pool.anonymous
         ))
         .await?;
         self.wait(&format!("mediapool/{POOL}"), "Ready", secs(120)).await

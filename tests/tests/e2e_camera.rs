@@ -418,6 +418,7 @@ async fn cameras_spread_over_nodes_and_any_gateway_serves_them() -> Result<()> {
             nodes: 2,
             gateways: 2,
             anonymous: true,
+            node_fields: "",
         },
         async |ns| {
             let source = camera(Make::Go, Auth::None).await?;

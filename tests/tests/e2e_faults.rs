@@ -110,6 +110,7 @@ async fn a_gateway_is_killed_between_two_requests_of_hls() -> Result<()> {
             nodes: 1,
             gateways: 2,
             anonymous: true,
+            node_fields: "",
         },
         async |ns| {
             let source = camera(Make::Go, Auth::None).await?;

@@ -16,6 +16,7 @@ const TWO: Pool = Pool {
     nodes: 2,
     gateways: 1,
     anonymous: true,
+    node_fields: "",
 };
 
 /// How long nothing may change: longer than the pauses between two attempts to reach a server.

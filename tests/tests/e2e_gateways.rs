@@ -15,6 +15,7 @@ const TWO: Pool = Pool {
     nodes: 2,
     gateways: 2,
     anonymous: true,
+    node_fields: "",
 };
 
 /// The names of the two gateways.

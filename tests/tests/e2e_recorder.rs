@@ -16,6 +16,7 @@ async fn every_line_through_two_gateways() -> Result<()> {
         nodes: 2,
         gateways: 2,
         anonymous: false,
+        node_fields: "",
     };
     with_namespace(pool, async |ns| {
         let gateways = ns.pods("gateway").await?;
