@@ -126,8 +126,10 @@ impl Player {
             self.replies().await?;
             if let (Some(stream), Some(joined)) = (&self.stream, &mut data) {
                 let stream = stream.clone();
-                self.view(&stream, joined).await?;
+                let counted = self.view(&stream, joined).await?;
+                // Who sees the consumer gone may count on another socket being let in.
                 self.data_is_gone(&mut data);
+                drop(counted);
                 continue;
             }
             let has_data = data.is_some();
@@ -147,11 +149,11 @@ impl Player {
     }
 
     /// Sends packets until the data socket is gone; that is not the end of the player.
-    async fn view(&mut self, stream: &Arc<Stream>, data: &mut Data) -> Result<(), End> {
+    async fn view(&mut self, stream: &Arc<Stream>, data: &mut Data) -> Result<Counted, End> {
         let Some(seat) = seat(stream, self.session.setups(), &data.socket, &self.gate) else {
             return Err(End::ManyLayouts);
         };
-        let _counted = Counted::new("wsp").seated(&seat);
+        let counted = Counted::new("wsp").seated(&seat);
         let mut viewing = std::pin::pin!(seat.run());
         let end = loop {
             if let Err(end) = self.replies().await {
@@ -168,7 +170,7 @@ impl Player {
                     Some(pong) => if !seat.send(pong) {
                         break End::Unread;
                     },
-                    None => return Ok(()),
+                    None => return Ok(counted),
                 },
             }
         };
