@@ -2,7 +2,7 @@
 
 use super::note::{Catalogue, Note};
 use super::states::{States, Trouble};
-use crate::store::object::{Bucket, Error};
+use crate::store::object::{Bucket, Error, PART_BYTES};
 use crate::store::spool::{Spool, Spooled};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -44,9 +44,22 @@ pub struct Uploader {
     parts: UploaderParts,
     /// Stored, and not in the index yet.
     unlisted: HashSet<SegmentKey>,
+    /// Which may have been sent in part: those of an earlier process, and those whose sending has failed.
+    tried: HashSet<SegmentKey>,
+    is_first_round: bool,
     /// What can't be read. It keeps no other, and is looked at again at the next start.
     aside: HashSet<SegmentKey>,
     pause: Duration,
+}
+
+/// What has been done about a segment in the spool.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SoFar {
+    Nothing,
+    /// A try has broken off.
+    Tried,
+    /// It is in the bucket, and not in the index.
+    Stored,
 }
 
 /// Why a segment is still in the spool.
@@ -81,6 +94,8 @@ impl Uploader {
         Self {
             parts,
             unlisted: HashSet::new(),
+            tried: HashSet::new(),
+            is_first_round: true,
             aside: HashSet::new(),
             pause: PAUSE,
         }
@@ -139,6 +154,10 @@ impl Uploader {
         let mut waiting = blocking(move || spool.whole()).await?;
         waiting.retain(|spooled| !self.aside.contains(&spooled.key));
         self.tell(&waiting);
+        if std::mem::take(&mut self.is_first_round) {
+            self.tried
+                .extend(waiting.iter().map(|spooled| spooled.key.clone()));
+        }
         if !waiting.is_empty() {
             let bucket = self.parts.bucket.borrow().clone().ok_or(Failure::NoBucket)?;
             self.send_all(&bucket, waiting).await?;
@@ -156,11 +175,16 @@ impl Uploader {
         let mut sending = FuturesUnordered::new();
         let mut failure = None;
         let (parts, unlisted, aside) = (&self.parts, &mut self.unlisted, &mut self.aside);
+        let tried = &mut self.tried;
         loop {
             while sending.len() < MOST_AT_ONCE && failure.is_none() {
                 let Some(spooled) = waiting.next() else { break };
-                let is_stored = unlisted.contains(&spooled.key);
-                sending.push(send(parts, bucket, spooled, is_stored));
+                let so_far = match (unlisted.contains(&spooled.key), tried.contains(&spooled.key)) {
+                    (true, _) => SoFar::Stored,
+                    (false, true) => SoFar::Tried,
+                    (false, false) => SoFar::Nothing,
+                };
+                sending.push(send(parts, bucket, spooled, so_far));
             }
             let Some((spooled, sent)) = sending.next().await else {
                 break;
@@ -168,13 +192,16 @@ impl Uploader {
             match sent {
                 Ok(()) => {
                     unlisted.remove(&spooled.key);
+                    tried.remove(&spooled.key);
                     parts.states.change_backlog(|backlog| {
                         backlog.segments = backlog.segments.saturating_sub(1);
                         backlog.bytes = backlog.bytes.saturating_sub(spooled.bytes);
                     });
                 }
                 // The spool was full, and it was dropped meanwhile.
-                Err(Failure::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(Failure::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    tried.remove(&spooled.key);
+                }
                 Err(unreadable @ Failure::Unreadable(_)) => {
                     metrics::counter!("weir_upload_failures_total", "reason" => unreadable.category())
                         .increment(1);
@@ -188,6 +215,8 @@ impl Uploader {
                 Err(error) => {
                     if matches!(error, Failure::Index(_)) {
                         unlisted.insert(spooled.key);
+                    } else {
+                        tried.insert(spooled.key);
                     }
                     failure.get_or_insert(error);
                 }
@@ -251,7 +280,7 @@ async fn send(
     parts: &UploaderParts,
     bucket: &Bucket,
     spooled: Spooled,
-    is_stored: bool,
+    so_far: SoFar,
 ) -> (Spooled, Result<(), Failure>) {
     let sent = async {
         let (spool, key) = (parts.spool.clone(), spooled.key.clone());
@@ -259,7 +288,7 @@ async fn send(
             .await
             .map_err(Failure::Unreadable)?;
         let name = spooled.key.to_string();
-        if !is_stored {
+        if so_far != SoFar::Stored {
             let begun = Instant::now();
             bucket
                 .put_file(&name, &spooled.path, "video/mp4", &facts.to_metadata())
@@ -268,6 +297,9 @@ async fn send(
                     Error::File(error) => Failure::Unreadable(error),
                     error => error.into(),
                 })?;
+            if so_far == SoFar::Tried && spooled.bytes > PART_BYTES {
+                bucket.give_up_uploads(&name).await;
+            }
             if let Some(folder) = parts.folder.clone() {
                 blocking(move || sync_disk(&folder)).await?;
             }

@@ -33,15 +33,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
+use tracing::debug;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one request may take, its body included: a part at 1 Mbit/s.
 const ATTEMPT: Duration = Duration::from_secs(90);
 /// Larger objects are sent in parts. S3 takes parts from 5 MiB.
-const PART_BYTES: u64 = 8 << 20;
-/// An upload that has failed is given up once more after this long.
-const ABORT_AGAIN: Duration = Duration::from_millis(500);
+pub const PART_BYTES: u64 = 8 << 20;
 /// How many keys one request may delete (S3).
 const MOST_DELETED: usize = 1_000;
 
@@ -199,16 +198,34 @@ impl Bucket {
         let upload = begun.upload_id().unwrap_or_default().to_owned();
         let sent = self.send_parts(key, &upload, file, length).await;
         if sent.is_err() {
-            // Parts of an upload that is not completed cost as much as objects. Stores clear them away by a
-            // rule of the bucket, if it has one; best effort. A part that the store is still taking outlasts
-            // an abort, so there is another.
-            for pause in [Duration::ZERO, ABORT_AGAIN] {
-                tokio::time::sleep(pause).await;
-                let abort = self.client.abort_multipart_upload().bucket(&self.name);
-                let _ = abort.key(key).upload_id(&upload).send().await;
-            }
+            // Parts of an upload that is not completed cost as much as objects. This may fail too, and a part that
+            // the store is still taking outlasts it: the next try clears away what is left.
+            let abort = self.client.abort_multipart_upload().bucket(&self.name);
+            let _ = abort.key(key).upload_id(&upload).send().await;
         }
         sent
+    }
+
+    /// Clears away what earlier tries to store this object have left: uploads in parts that were begun, and neither completed nor
+    /// given up, because the line or the process broke off. Best effort: the object itself is there. Nobody else may be storing it.
+    pub async fn give_up_uploads(&self, key: &str) {
+        let begun = self.client.list_multipart_uploads().bucket(&self.name);
+        let begun = match begun.prefix(key).send().await {
+            Ok(begun) => begun,
+            Err(error) => {
+                debug!(key, error = %Error::of(&error), "uploads that were begun can't be listed");
+                return;
+            }
+        };
+        for upload in begun.uploads() {
+            let (Some(of), Some(id)) = (upload.key(), upload.upload_id()) else {
+                continue;
+            };
+            if of == key {
+                let abort = self.client.abort_multipart_upload().bucket(&self.name);
+                let _ = abort.key(of).upload_id(id).send().await;
+            }
+        }
     }
 
     async fn send_parts(&self, key: &str, upload: &str, file: &Path, length: u64) -> Result<(), Error> {
