@@ -470,9 +470,9 @@ async fn the_camera_flaps() -> Result<()> {
         "camera cut off three times for a second, frozen for two",
         &footage,
     );
-    // A second, up to eight that the node waits before it dials a camera again that has just failed, and up to the next
-    // keyframe.
-    footage.expect_breaks(flaps, 25 + 200 + GROUP)
+    // A second, up to ten (eight and a quarter) that the node waits before it dials a camera again that has just failed,
+    // and up to the next keyframe.
+    footage.expect_breaks(flaps, 25 + 250 + GROUP)
 }
 
 /// `media-node index`, and what it printed.
