@@ -29,7 +29,7 @@ lint:
 
 # Everything: a table of the stages and their times comes last.
 test:
-    tests/stages lint check-layers check-generated deny unit fuzz-replay bench-check web loopback e2e
+    tests/stages web+ lint check-layers check-generated deny unit fuzz-replay bench-check loopback e2e
 
 # The tests beside the code: no network, no cluster, seconds.
 unit *ARGS:
@@ -44,7 +44,7 @@ loopback *ARGS:
 
 # The page by itself, against a server of its own tests.
 web:
-    tests/generate --check
+    web/scripts/install
     cd web && npm run --silent check && npm test --silent
 
 # The whole of it in a Kubernetes: starts one unless WEIR_TEST_KUBECONFIG names one.
