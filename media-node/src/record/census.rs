@@ -112,8 +112,8 @@ pub async fn rebuild(bucket: &Bucket, database: &Database) -> Result<Census, Cen
     database.put_segments(&rows).await?;
     census.listed += rows.len() as u64;
     // Rows of objects that are not there. What was stored while this ran is not among what was seen, so each is asked for.
-    for extent in database.extents().await? {
-        let listed = database.segment_sizes(&extent.camera_uid).await?;
+    for uid in database.recorded_cameras().await? {
+        let listed = database.segment_sizes(&uid).await?;
         let mut lost = Vec::new();
         for key in listed.keys().filter(|key| !seen.contains(*key)) {
             if tried(|| bucket.head(key)).await?.is_none() {
@@ -137,8 +137,8 @@ pub async fn verify(bucket: &Bucket, database: &Database, depth: Depth) -> Resul
     let mut census = Census::default();
     let trash: HashSet<String> = database.trash(u64::from(u32::MAX)).await?.into_iter().collect();
     let mut listed = HashMap::new();
-    for extent in database.extents().await? {
-        listed.extend(database.segment_sizes(&extent.camera_uid).await?);
+    for uid in database.recorded_cameras().await? {
+        listed.extend(database.segment_sizes(&uid).await?);
     }
     let mut seen = HashSet::new();
     let mut from = None;

@@ -2,7 +2,7 @@
 //! listed that is half gone. Only objects that the index or the journal names are touched; rules of the bucket are left alone.
 
 use crate::store::object::Bucket;
-use crate::store::sql::{self, Database, Keeping, SegmentRow};
+use crate::store::sql::{self, Database, Keeping, SegmentRow, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,10 @@ use weir_recording::key::{snapshot_prefix, snapshot_time};
 const ROUND: Duration = Duration::from_mins(1);
 /// Segments of a camera that one round deletes at most: a clock or a rule that is wrong for a moment costs so much.
 const MOST_SEGMENTS: u64 = 500;
+/// How much there is of a camera is summed up every round while it has so few segments (a millisecond for each few thousand), and
+/// else so seldom.
+const FEW_SEGMENTS: i64 = 10_000;
+const SUMS: Duration = Duration::from_mins(10);
 /// Objects that are deleted in one go.
 const MOST_OBJECTS: u64 = 1_000;
 /// How often snapshots that are too old are looked for: the bucket is asked for them, since no index lists them.
@@ -35,6 +39,9 @@ pub struct Keeper {
     pub bell: Arc<Notify>,
 }
 
+/// How much there was of each camera whose footage is bounded by its size, and when that was.
+type Sums = HashMap<String, (Stored, Instant)>;
+
 /// Whether the clock can be believed.
 struct Clock {
     began: (Instant, SystemTime),
@@ -49,9 +56,10 @@ impl Keeper {
             set_at: None,
         };
         let mut snapshots_at = Instant::now();
+        let mut sums = Sums::new();
         loop {
             let worked = async {
-                self.forget_old(&mut clock).await?;
+                self.forget_old(&mut clock, &mut sums).await?;
                 if snapshots_at <= Instant::now() {
                     self.forget_snapshots(&mut clock).await?;
                     snapshots_at = Instant::now() + SNAPSHOTS;
@@ -74,7 +82,7 @@ impl Keeper {
     }
 
     /// Takes what is too old or too much out of the index.
-    async fn forget_old(&self, clock: &mut Clock) -> Result<(), String> {
+    async fn forget_old(&self, clock: &mut Clock, sums: &mut Sums) -> Result<(), String> {
         let told = |error: sql::Error| error.chain();
         let mut keepings = self.database.keepings().await.map_err(told)?;
         for (uid, keeping) in (self.rules)() {
@@ -83,28 +91,36 @@ impl Keeper {
                 keepings.insert(uid, keeping);
             }
         }
-        if keepings.values().all(|k| *k == Keeping::default()) {
-            return Ok(());
-        }
         let now_ms = clock.believed_ms();
-        for extent in self.database.extents().await.map_err(told)? {
-            let Some(keeping) = keepings.get(&extent.camera_uid) else {
-                continue;
-            };
+        for (uid, keeping) in keepings {
             let too_old = match (keeping.age_ms, now_ms) {
                 (Some(age_ms), Some(now_ms)) => now_ms.saturating_sub(age_ms),
                 _ => i64::MIN,
             };
-            let too_much = keeping
-                .bytes
-                .map_or(0, |most| extent.bytes.saturating_sub(most))
-                .max(0);
-            if extent.first_ms >= too_old && too_much == 0 {
-                continue;
+            let most = keeping.bytes.unwrap_or(i64::MAX);
+            let mut too_much = 0;
+            let mut alone = None;
+            if keeping.bytes.is_some() && self.stored(&uid, sums).await.map_err(told)? > most {
+                // Another gateway may be deleting it just now: two that free the same bytes would free twice as many.
+                alone = Some(self.database.lock(&format!("keep {uid}")).await.map_err(told)?);
+                too_much = self
+                    .database
+                    .stored(&uid)
+                    .await
+                    .map_err(told)?
+                    .bytes
+                    .saturating_sub(most)
+                    .max(0);
+                sums.remove(&uid);
             }
+            let before_ms = match (too_old, too_much) {
+                (i64::MIN, 0) => continue,
+                (too_old, 0) => too_old.saturating_add(1),
+                _ => i64::MAX,
+            };
             let oldest = self
                 .database
-                .oldest_segments(&extent.camera_uid, i64::MAX, MOST_SEGMENTS)
+                .oldest_segments(&uid, before_ms, MOST_SEGMENTS)
                 .await
                 .map_err(told)?;
             let keys = over(&oldest, too_old, too_much as u64);
@@ -112,14 +128,28 @@ impl Keeper {
                 continue;
             }
             info!(
-                camera = extent.camera_uid,
+                camera = uid,
                 segments = keys.len(),
                 "footage is deleted: it has been kept as long as its schedules say"
             );
             metrics::counter!("weir_retention_segments_total").increment(keys.len() as u64);
             self.database.trash_segments(&keys).await.map_err(told)?;
+            drop(alone);
         }
         Ok(())
+    }
+
+    /// Bytes of a camera's footage, as of now or of a while ago.
+    async fn stored(&self, uid: &str, sums: &mut Sums) -> Result<i64, sql::Error> {
+        if let Some((stored, at)) = sums.get(uid)
+            && stored.segments > FEW_SEGMENTS
+            && at.elapsed() < SUMS
+        {
+            return Ok(stored.bytes);
+        }
+        let stored = self.database.stored(uid).await?;
+        sums.insert(uid.to_owned(), (stored, Instant::now()));
+        Ok(stored.bytes)
     }
 
     /// Puts snapshots that are older than their camera's footage may be into the journal.
@@ -325,8 +355,17 @@ mod tests {
             began: (Instant::now(), SystemTime::now()),
             set_at: None,
         };
-        // Without the bucket it is begun, and lasts.
-        keeper.forget_old(&mut clock).await.expect("forgotten");
+        // Without the bucket it is begun, and lasts. Of two that look at once, one deletes.
+        let (mut sums, mut others) = (Sums::new(), Sums::new());
+        let mut other = Clock {
+            began: clock.began,
+            set_at: None,
+        };
+        let (one, two) = tokio::join!(
+            keeper.forget_old(&mut clock, &mut sums),
+            keeper.forget_old(&mut other, &mut others)
+        );
+        one.and(two).expect("forgotten");
         assert!(keeper.empty().await.is_err());
         let listed = database
             .segments("a", i64::MIN, i64::MAX, 100)

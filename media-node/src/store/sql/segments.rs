@@ -2,7 +2,7 @@
 
 use super::entity::segment;
 use super::{Database, Error, writing};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     TransactionTrait,
@@ -29,14 +29,11 @@ pub struct SegmentRow {
     pub facts: String,
 }
 
-/// What there is of one camera.
-#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
-pub struct Extent {
-    pub camera_uid: String,
+/// How much there is of one camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
+pub struct Stored {
     pub segments: i64,
     pub bytes: i64,
-    pub first_ms: i64,
-    pub last_ms: i64,
 }
 
 impl Database {
@@ -131,22 +128,39 @@ impl Database {
         Ok(found.map_err(|source| self.error(source))?.map(SegmentRow::from))
     }
 
-    /// What there is, by camera.
-    pub async fn extents(&self) -> Result<Vec<Extent>, Error> {
-        use segment::Column::{Bytes, CameraUid, EndMs, Key, StartMs};
-        let sum = Expr::col(Bytes).sum();
+    /// The cameras of which there is anything, by uid.
+    pub async fn recorded_cameras(&self) -> Result<Vec<String>, Error> {
+        use segment::Column::CameraUid;
+        let mut uids: Vec<String> = Vec::new();
+        loop {
+            // From one to the next by the index: a year of a camera is half a million rows.
+            let mut next = segment::Entity::find()
+                .select_only()
+                .column_as(Expr::col(CameraUid).min(), "uid");
+            if let Some(last) = uids.last() {
+                next = next.filter(CameraUid.gt(last));
+            }
+            let found = next.into_tuple::<Option<String>>().one(&self.connections).await;
+            match found.map_err(|source| self.error(source))?.flatten() {
+                Some(uid) => uids.push(uid),
+                None => return Ok(uids),
+            }
+        }
+    }
+
+    /// How much there is of a camera. Takes a millisecond for each few thousand segments.
+    pub async fn stored(&self, camera_uid: &str) -> Result<Stored, Error> {
+        use segment::Column::{Bytes, CameraUid};
+        let sum = ExprTrait::cast_as(Expr::col(Bytes).sum(), "bigint");
         let found = segment::Entity::find()
             .select_only()
-            .column(CameraUid)
-            .column_as(Expr::col(Key).count(), "segments")
-            .column_as(ExprTrait::cast_as(sum, "bigint"), "bytes")
-            .column_as(Expr::col(StartMs).min(), "first_ms")
-            .column_as(Expr::col(EndMs).max(), "last_ms")
-            .group_by(CameraUid)
-            .into_model::<Extent>()
-            .all(&self.connections)
+            .column_as(Expr::col(Bytes).count(), "segments")
+            .column_as(Expr::expr(Func::coalesce([sum, Expr::value(0_i64)])), "bytes")
+            .filter(CameraUid.eq(camera_uid))
+            .into_model::<Stored>()
+            .one(&self.connections)
             .await;
-        found.map_err(|source| self.error(source))
+        Ok(found.map_err(|source| self.error(source))?.unwrap_or_default())
     }
 
     /// Forgets segments.

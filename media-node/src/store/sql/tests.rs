@@ -1,7 +1,7 @@
 //! What holds on SQLite. The same and more runs against PostgreSQL in `tests/postgres.rs`.
 
 use super::accounts::{Kind, NewRefresh, NewToken, Rights, Secrets, User};
-use super::{Database, Location};
+use super::{Database, Location, SegmentRow, Stored};
 use std::time::Duration;
 
 fn user(name: &str) -> User {
@@ -307,4 +307,25 @@ async fn ordinals_are_small_held_and_given_back() {
         assert_eq!(claim(&n.to_string(), minute).await, Some(n as u8));
     }
     assert_eq!(claim("late", minute).await, None);
+}
+
+#[tokio::test]
+async fn cameras_are_listed_and_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    assert_eq!(database.recorded_cameras().await.unwrap(), [""; 0]);
+    assert_eq!(database.stored("a").await.unwrap(), Stored::default());
+    let row = |camera: &str, number: i64| SegmentRow {
+        key: format!("segments/{camera}/{number}.mp4"),
+        camera_uid: camera.to_owned(),
+        start_ms: number,
+        end_ms: number + 1,
+        bytes: 10,
+        facts: String::new(),
+    };
+    let rows = [row("b", 1), row("a", 1), row("a", 2), row("ab", 1)];
+    database.put_segments(&rows).await.unwrap();
+    assert_eq!(database.recorded_cameras().await.unwrap(), ["a", "ab", "b"]);
+    let stored = database.stored("a").await.unwrap();
+    assert_eq!((stored.segments, stored.bytes), (2, 20));
 }
