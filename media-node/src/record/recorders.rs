@@ -107,11 +107,7 @@ impl Recorders {
                 // It ends by itself, and may be wanted again after that.
                 _ if recorder.stop.is_cancelled() => {}
                 Some(now) => {
-                    recorder.wanted.send_if_modified(|before| {
-                        let differs = *before != now;
-                        *before = now;
-                        differs
-                    });
+                    recorder.wanted.send_if_modified(|before| before.become_now(now));
                 }
                 None => recorder.stop.cancel(),
             }

@@ -105,7 +105,7 @@ impl States {
         tokio::time::timeout(at_most, done).await.unwrap_or(false)
     }
 
-    pub(super) fn change(&self, uid: &str, change: impl FnOnce(&mut CameraState)) {
+    pub(crate) fn change(&self, uid: &str, change: impl FnOnce(&mut CameraState)) {
         let mut cameras = self.cameras.lock();
         let state = cameras.entry(uid.to_owned()).or_default();
         let before = state.clone();

@@ -28,6 +28,9 @@ const ON_DEMAND_GRACE: Duration = Duration::from_secs(15);
 /// While a camera that was connected before is dialled by its new owner, or after a restart, what
 /// stands in its status is left for so long: most are back by then.
 const HOLD: Duration = Duration::from_secs(3);
+/// A camera that is recorded goes on here for so long after its new owner has media: a recording begins with a keyframe, and
+/// by then two have come to the other node from all but the slowest. What both have is shown once.
+const RECORDED_LINGER: Duration = Duration::from_secs(6);
 /// A failure whose next attempt comes this soon is worth waiting for.
 const SOON: Duration = Duration::from_secs(3);
 
@@ -54,6 +57,8 @@ pub(super) struct Entry {
     restart_at: Option<Instant>,
     /// Since when it is another node's.
     leaving: Option<Instant>,
+    /// Since when that node has media.
+    taken_over: Option<Instant>,
     said: Option<CameraStatus>,
     at_risk: AtRisk,
     born: Instant,
@@ -83,6 +88,7 @@ impl Entry {
             crashes: 0,
             restart_at: None,
             leaving: None,
+            taken_over: None,
             said: None,
             at_risk: AtRisk::default(),
             born: Instant::now(),
@@ -133,6 +139,7 @@ impl Entry {
         if back {
             // Its status has been another's in the meantime.
             self.said = None;
+            self.taken_over = None;
         }
         if Arc::ptr_eq(&self.camera, camera) && self.taken_by == taken_by {
             return back;
@@ -320,23 +327,39 @@ impl Entry {
         self.say(phase, c);
     }
 
-    /// Goes on until the new node has media, or for so long.
+    /// Goes on until the new node has media and what it records has begun, or for so long.
     fn hand_over(&mut self, since: Instant, now: Instant, c: &Context<'_>) {
         self.forwards.keep_live();
-        let Some(work) = &self.work else { return };
+        if self.work.is_none() {
+            return;
+        }
         let connected = self
             .camera
             .condition(kind::CONNECTED)
             .is_some_and(condition::Condition::is_true);
-        let taken_over = connected && self.camera.reported_by_owner();
-        if taken_over || now - since >= c.settings.handover {
-            if !work.is_stopping() {
-                info!(camera = %self.target, node = self.camera.node(), taken_over, "handed a camera over");
-            }
-            work.stop();
-            // Servers have the stream from the new node now.
+        if connected && self.camera.reported_by_owner() && self.taken_over.is_none() {
+            self.taken_over = Some(now);
+        }
+        let is_due = match self.taken_over {
+            Some(at) => !self.is_recorded(c) || now - at >= RECORDED_LINGER,
+            None => now - since >= c.settings.handover,
+        };
+        if self.taken_over.is_some() || is_due {
+            // Servers have the stream from the new node now: none gets it twice.
             self.forwards.stop();
         }
+        let Some(work) = self.work.as_ref().filter(|work| is_due && !work.is_stopping()) else {
+            return;
+        };
+        let taken_over = self.taken_over.is_some();
+        info!(camera = %self.target, node = self.camera.node(), taken_over, "handed a camera over");
+        work.stop();
+    }
+
+    /// Whether a segment of it is being written here.
+    fn is_recorded(&self, c: &Context<'_>) -> bool {
+        let state = c.recording.camera(&self.target.uid);
+        state.is_some_and(|state| state.writing_since_ms.is_some())
     }
 
     fn decide(&self, c: &mut Context<'_>) -> Decision {

@@ -14,6 +14,7 @@ struct Fixture {
     pusher: Arc<Pusher>,
     pad: Arc<Pad>,
     vault: Arc<Vault>,
+    recording: Arc<States>,
     supervisor: Supervisor,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -34,6 +35,7 @@ impl Fixture {
             secrets: vault.clone(),
             recording: Arc::default(),
         };
+        let recording = parts.recording.clone();
         let stop = CancellationToken::new();
         let settings = Settings::new("n-0", standalone, "/media");
         let (supervisor, task) = Supervisor::start(parts, settings, stop.clone());
@@ -45,6 +47,7 @@ impl Fixture {
             pusher,
             pad,
             vault,
+            recording,
             supervisor,
             stop,
             task,
@@ -662,6 +665,44 @@ async fn a_hand_over_takes_ten_seconds_at_most() {
     pass(6.0).await;
     assert!(f.launcher.running().is_empty());
     assert!(f.supervisor.drain(Duration::from_secs(5)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorded_camera_goes_on_until_the_new_node_records() {
+    let f = Fixture::new(false);
+    let list = json!([{"url": RTSP}]);
+    let camera = |node: &str, epoch: i64, status: &Value| {
+        let mut camera = placed(Some(node), epoch, status);
+        camera["spec"]["forward"] = list.clone();
+        camera
+    };
+    f.world.camera("a", camera("n-0", 1, &json!({})));
+    pass(0.5).await;
+    f.launcher.last().live();
+    f.recording
+        .change("uid-a", |state| state.writing_since_ms = Some(1000));
+    pass(2.0).await;
+    f.pusher.last().say(forward::State::Live);
+    pass(2.0).await;
+    let mut theirs = f.said("a");
+    f.world.camera("a", camera("n-1", 2, &theirs));
+    pass(8.0).await;
+    assert_eq!(f.pusher.running(), [RTSP], "the other has no media yet");
+    let drained = tokio::spawn({
+        let supervisor = f.supervisor.clone();
+        async move { supervisor.drain(Duration::from_secs(25)).await }
+    });
+    theirs["observedEpoch"] = 2.into();
+    f.world.camera("a", camera("n-1", 2, &theirs));
+    pass(0.5).await;
+    assert!(f.pusher.running().is_empty(), "no server has it twice");
+    // Longer than a hand-over takes at most: that ends when the other has media.
+    pass(4.0).await;
+    assert_eq!(f.launcher.running(), ["a"], "its next keyframe is yet to come");
+    assert!(!drained.is_finished());
+    pass(3.0).await;
+    assert!(f.launcher.running().is_empty());
+    assert!(drained.await.expect("it ends"));
 }
 
 #[tokio::test(start_paused = true)]
