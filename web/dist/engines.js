@@ -206,11 +206,14 @@ export function startRecordedFile({ video, url, signal, fail }, fromMs, atMs) {
   return { wallMs: () => (video.readyState > 0 ? fromMs + video.currentTime * 1000 : null), seek };
 }
 
+/** Sound may begin before the picture: at the very beginning of a fragment behind a gap stands the picture before the gap. */
+const FIRST_PICTURE_MS = 40;
+
 /** @param {import('hls.js').Fragment[]} fragments @param {number} ms @returns {number | null} null: behind the last */
 function placeOf(fragments, ms) {
   const next = fragments.find((one) => (one.programDateTime ?? 0) + one.duration * 1000 > ms);
   if (!next) return null;
-  return next.start + Math.max(0, ms - (next.programDateTime ?? 0)) / 1000;
+  return next.start + Math.max(FIRST_PICTURE_MS, ms - (next.programDateTime ?? 0)) / 1000;
 }
 
 /** @param {typeof import('hls.js').default} Hls @param {import('hls.js').default} hls @param {(failure: Failure) => void} fail */

@@ -170,6 +170,16 @@ export class Footage {
     if (this.#shouldPlay !== isMoving) this.setPlaying(isMoving);
   }
 
+  /** What is shown, as JPEG; none while nothing is. @returns {Promise<Blob | null>} */
+  async picture() {
+    const { videoWidth: width, videoHeight: height, readyState } = this.video;
+    const canvas = el('canvas', { width, height });
+    const context = canvas.getContext('2d');
+    if (readyState < 2 || width === 0 || !context) return null;
+    context.drawImage(this.video, 0, 0);
+    return new Promise((resolve) => canvas.toBlob(resolve, 'image/jpeg', 0.92));
+  }
+
   /** Loads again what was shown, as after a login. */
   again() {
     const ms = this.wallMs;

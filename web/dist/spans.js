@@ -77,9 +77,13 @@ export function spanAt(spans, ms) {
   return spans.find((span) => ms >= span.startMs && ms < span.endMs);
 }
 
-/** Where footage goes on behind the next gap. @param {Span[]} spans @param {number} ms @returns {number | null} */
+/**
+ * Where footage goes on behind the next gap. A picture may be a little earlier than the beginning that it is of.
+ *
+ * @param {Span[]} spans @param {number} ms @returns {number | null}
+ */
 export function startAfter(spans, ms) {
-  return spans.find((span) => span.startMs > ms)?.startMs ?? null;
+  return spans.find((span) => span.startMs > ms + JOINED_MS)?.startMs ?? null;
 }
 
 /**
@@ -93,7 +97,8 @@ export function startBefore(spans, ms) {
 
 /** The moment nearest to this one that has footage: itself, or where it goes on. @param {Span[]} spans @param {number} ms @returns {number | null} */
 export function footageFrom(spans, ms) {
-  return spanAt(spans, ms) ? ms : startAfter(spans, ms);
+  const span = spans.find(({ endMs }) => endMs > ms);
+  return span ? Math.max(ms, span.startMs) : null;
 }
 
 /** @param {Span[]} spans */

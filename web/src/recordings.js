@@ -394,7 +394,9 @@ export class Recordings {
     if (path === null || ms === null) return;
     this.#say('');
     try {
-      const url = URL.createObjectURL(await this.#session.picture(path, ms));
+      // The very picture that is shown, else what the server makes of the keyframe before.
+      const blob = (await this.#footages[0].picture()) ?? (await this.#session.picture(path, ms));
+      const url = URL.createObjectURL(blob);
       download(url, `${fileName(displayName, ms)}.jpg`);
       setTimeout(() => URL.revokeObjectURL(url), MINUTE_MS);
     } catch (error) {
@@ -545,17 +547,21 @@ export class Recordings {
   }
 
   #renderBeside() {
-    const own = this.#footages[0].path;
-    const others = this.#cameras.filter(({ path }) => path !== own);
-    const key = JSON.stringify(others.map(({ path, displayName, name }) => [path, displayName, name]));
+    const [first, second] = this.#footages;
+    const others = this.#cameras
+      .filter(({ path }) => path !== first.path)
+      .map(({ path, displayName, name }) => ({ path, text: displayName || name || path }));
+    // Where anybody may watch, a link names a camera although the list wants a login.
+    if (second.path !== null && !others.some(({ path }) => path === second.path)) others.push({ path: second.path, text: second.displayName });
+    const key = JSON.stringify(others);
     if (this.#beside.dataset.key !== key) {
       this.#beside.dataset.key = key;
       this.#beside.replaceChildren(
         el('option', { value: '' }, 'No other camera'),
-        ...others.map(({ path, displayName, name }) => el('option', { value: path }, displayName || name || path)),
+        ...others.map(({ path, text }) => el('option', { value: path }, text)),
       );
     }
-    const value = this.#footages[1].path ?? '';
+    const value = second.path ?? '';
     if (this.#beside.value !== value) this.#beside.value = value;
   }
 

@@ -33,7 +33,9 @@ test('what is no day or time is none', () => {
 test('footage is found behind gaps and before them', () => {
   assert.equal(spanAt(SPANS, 20_000), undefined);
   assert.deepEqual([0, 5_000, 20_000, 89_999, 90_000].map((ms) => footageFrom(SPANS, ms)), [1_000, 5_000, 60_000, 89_999, null]);
-  assert.deepEqual([0, 1_000, 60_000].map((ms) => startAfter(SPANS, ms)), [1_000, 60_000, null]);
+  assert.deepEqual([59_900, 20_000].map((ms) => footageFrom(SPANS, ms)), [60_000, 60_000]);
+  // Just before a beginning it is that one which is shown.
+  assert.deepEqual([0, 990, 1_000, 59_990].map((ms) => startAfter(SPANS, ms)), [1_000, 60_000, 60_000, null]);
   // Just behind a beginning, it is the one before that is meant.
   assert.deepEqual([70_000, 61_000, 2_000].map((ms) => startBefore(SPANS, ms)), [60_000, 1_000, null]);
   assert.equal(footageMs(SPANS), 49_000);
