@@ -17,7 +17,7 @@ pub const PASSWORD: &str = "canary-camera-8fQz";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
     /// gortsplib, playing clips. Paths: `h264`, `h265` (1280x720 with AAC), `bframes` (with AAC), `fat` (24 Mbit/s), `g711` (PCMU), `alaw`
-    /// (PCMA), `other` (640x480); and with nothing to be had, `jpeg` (M-JPEG alone), `silent` (no packets), `reports`
+    /// (PCMA), `other` (640x480), `stamped` (the number of each picture in it); and with nothing to be had, `jpeg` (M-JPEG alone), `silent` (no packets), `reports`
     /// (RTCP alone).
     Go,
     /// The same, and RTP over UDP alone.
@@ -93,6 +93,7 @@ impl Camera {
                     ),
                     ("alaw", format!("{}+{}", clip("h264_other.ts"), clip("tone.alaw"))),
                     ("other", clip("h264_other.ts")),
+                    ("stamped", clip("h264_stamped.ts")),
                 ] {
                     command.arg("-serve").arg(format!("{path}={files}"));
                 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs};
 use reqwest::Method;
 use serde_json::{Value, json};
 use weir_tests::{
-    Context, Result, ensure, eventually,
+    Context, Result, browser, ensure, eventually,
     media_node::{Builder, MediaNode},
     player,
     recorder::{
@@ -385,6 +385,10 @@ async fn a_course_becomes_a_record() -> Result<()> {
         );
         ensure!(page.text.contains(&path), "{page:?}");
     }
+    // In a frame of another site it plays.
+    let framed: Value = browser::run("frame.mjs", &["--url", url, "--seconds", "1.5"]).await?;
+    ensure!(framed["advanced"].as_f64() >= Some(1.5), "{framed}");
+    has(&framed, &json!({"state": "playing", "width": 1280, "errors": []}))?;
     place
         .done("del_record", &[("record_id", &id)], Form::Path)
         .await?;

@@ -1,11 +1,14 @@
 // The page as a whole: log in, list the cameras, fill the grid, and keep the address bar such that a reload shows the
 // same. `?play=<path>&with=flv|ws|hls&grid=1|4|9&token=<access token>` starts playing at once; `play` may be repeated.
+// `?recordings=<path>&at=<time>&beside=<path>` shows what was recorded instead.
 // `data-state` of <html> says what is going on: login, list, playing or error.
 
 import { CameraList } from './camera-list.js';
 import { Details } from './details.js';
 import { byId, setText } from './dom.js';
+import { Recordings } from './recordings.js';
 import { LoginNeeded, Refused, Session } from './session.js';
+import { momentNamed } from './spans.js';
 import { Tile } from './tile.js';
 import { isWay } from './ways.js';
 
@@ -26,6 +29,8 @@ const page = {
   /** @type {Way | null} null: automatic */
   chosen: wayOf(query.get('with')),
   grid: 1,
+  /** Whether recordings are shown, or what cameras see now. */
+  past: query.has('recordings'),
   /** @type {'starting' | 'login' | 'main'} */
   view: 'starting',
   started: false,
@@ -53,9 +58,14 @@ byId('grid', HTMLElement).append(...tiles.map((tile) => tile.element));
 
 const list = new CameraList(
   { list: byId('cameras', HTMLUListElement), note: byId('list-note', HTMLElement), filter: byId('filter', HTMLInputElement) },
-  playNext,
+  choose,
 );
 const details = new Details(byId('details', HTMLElement), session);
+const recordings = new Recordings(byId('recordings', HTMLElement), session, {
+  changed: renderSoon,
+  moved: keepAddress,
+  loginNeeded: showLogin,
+});
 
 // ---- what to play, and where
 
@@ -74,7 +84,26 @@ function visibleTiles() {
   return tiles.filter((tile) => !tile.element.hidden);
 }
 
-/** A click on a camera: show the player that has it, else use a free one, else the selected. @param {string} path */
+/** A click on a camera. @param {string} path */
+function choose(path) {
+  if (!page.past) playNext(path);
+  else recordings.open(cameraOf(path)?.path ?? path.replace(/^\/+/, ''));
+}
+
+/** Turns to recordings or back; of the two only what is looked at has connections. @param {boolean} past */
+function setPast(past) {
+  page.past = past;
+  recordings.setShown(past);
+  for (const tile of tiles) {
+    if (past) tile.pause();
+    else tile.resume();
+  }
+  if (past && recordings.paths.length === 0 && selected.path !== null) choose(selected.path);
+  keepAddress();
+  render();
+}
+
+/** Shows the player that has a camera, else uses a free one, else the selected. @param {string} path */
 function playNext(path) {
   const camera = cameraOf(path);
   const there = visibleTiles().find((tile) => tile.path !== null && (tile.path === path || (camera && cameraOf(tile.path) === camera)));
@@ -138,6 +167,15 @@ function setWay(way) {
 function keepAddress() {
   const url = new URL(location.href);
   url.search = '';
+  if (page.past) {
+    const [path = '', beside] = recordings.paths;
+    url.searchParams.set('recordings', path);
+    const at = recordings.atMs;
+    if (at !== null) url.searchParams.set('at', new Date(at).toISOString());
+    if (beside) url.searchParams.set('beside', beside);
+    history.replaceState(null, '', url);
+    return;
+  }
   if (page.grid !== 1) url.searchParams.set('grid', String(page.grid));
   for (const tile of visibleTiles()) {
     if (tile.path !== null) url.searchParams.append('play', tile.path.replace(/^\/+/, ''));
@@ -168,7 +206,7 @@ async function renew() {
   } catch (error) {
     if (error instanceof LoginNeeded) {
       // Where anybody may watch, a link plays without a login; only the list needs one.
-      const watching = page.started ? tiles.some((tile) => tile.path !== null) : query.has('play');
+      const watching = page.past ? recordings.paths.length > 0 || query.get('recordings') : page.started ? tiles.some((tile) => tile.path !== null) : query.has('play');
       if (!page.endpoints?.anonymousView || !watching) {
         showLogin();
         return false;
@@ -179,6 +217,7 @@ async function renew() {
     }
   }
   page.view = 'main';
+  recordings.setCameras(page.cameras);
   if (!page.started) start();
   for (const tile of tiles) {
     if (tile.path !== null && page.trouble === '') tile.setCamera(cameraOf(tile.path));
@@ -202,6 +241,12 @@ function troubleText(error) {
 /** Once the server has answered: plays what the address asks for. */
 function start() {
   page.started = true;
+  recordings.setShown(page.past);
+  const recorded = query.get('recordings');
+  if (page.past) {
+    if (recorded) recordings.open(recorded.replace(/^\/+/, ''), { atMs: momentNamed(query.get('at')), beside: query.get('beside') });
+    return;
+  }
   const paths = query.getAll('play').map((path) => path.trim()).filter((path) => path !== '');
   visibleTiles().slice(0, paths.length).forEach((tile, index) => {
     tile.play(paths[index], page.chosen, cameraOf(paths[index]));
@@ -215,6 +260,7 @@ function showLogin() {
   if (page.view === 'login') return;
   page.view = 'login';
   for (const tile of tiles) tile.pause();
+  recordings.setShown(false);
   render();
   byId('username', HTMLInputElement).focus();
 }
@@ -232,9 +278,14 @@ async function submitLogin(event) {
     if (await session.login(username.value, password.value)) {
       password.value = '';
       page.endpoints = null;
-      const paused = page.started ? tiles.filter((tile) => tile.path !== null) : [];
+      const { started } = page;
+      const paused = started ? tiles.filter((tile) => tile.path !== null) : [];
       page.view = 'starting';
-      if (await renew()) for (const tile of paused) tile.resume();
+      if (await renew()) {
+        if (!page.past) for (const tile of paused) tile.resume();
+        recordings.setShown(page.past);
+        if (page.past && started) recordings.resume();
+      }
     } else {
       setText(problem, 'This user name and password don\'t fit. The first start of the server printed the administrator\'s password; in a cluster it is in the Secret of the MediaPool.');
       password.select();
@@ -255,6 +306,7 @@ async function submitLogin(event) {
 function logOut() {
   session.forget();
   for (const tile of tiles) tile.stop();
+  recordings.close();
   page.cameras = [];
   keepAddress();
   showLogin();
@@ -263,6 +315,7 @@ function logOut() {
 // ---- rendering
 
 function playingPaths() {
+  if (page.past) return new Set(recordings.paths.map((path) => path.toLowerCase()));
   return new Set(visibleTiles().flatMap((tile) => (tile.path === null ? [] : [tile.path.replace(/^\/+/, '').toLowerCase()])));
 }
 
@@ -280,7 +333,9 @@ function render() {
   byId('login', HTMLElement).hidden = page.view !== 'login';
   byId('main', HTMLElement).hidden = page.view !== 'main';
   byId('toolbar', HTMLElement).hidden = page.view !== 'main';
-  byId('play-all', HTMLElement).hidden = page.grid === 1;
+  byId('live', HTMLElement).hidden = page.past;
+  for (const element of document.querySelectorAll('.live-only')) element.toggleAttribute('hidden', page.past);
+  byId('play-all', HTMLElement).hidden = page.grid === 1 || page.past;
   byId('logout', HTMLElement).hidden = session.token === '';
   byId('login-instead', HTMLElement).hidden = page.trouble !== 'login';
   const trouble = page.trouble === 'login' ? '' : page.trouble;
@@ -295,6 +350,7 @@ function render() {
 /** @returns {'login' | 'list' | 'playing' | 'error'} */
 function state() {
   if (page.view === 'login') return 'login';
+  if (page.past) return page.trouble !== '' && page.trouble !== 'login' && recordings.state !== 'playing' ? 'error' : recordings.state;
   if (tiles.some((tile) => tile.state === 'playing')) return 'playing';
   if (tiles.some((tile) => tile.state === 'error') || (page.trouble !== '' && page.trouble !== 'login')) return 'error';
   return 'list';
@@ -318,6 +374,12 @@ byId('grid-choice', HTMLElement).addEventListener('change', (event) => {
   if (event.target instanceof HTMLInputElement) setGrid(Number(event.target.value));
   keepAddress();
 });
+byId('view-choice', HTMLElement).addEventListener('change', (event) => {
+  if (event.target instanceof HTMLInputElement) setPast(event.target.value === 'recordings');
+});
+for (const radio of document.querySelectorAll('input[name=view]')) {
+  if (radio instanceof HTMLInputElement) radio.checked = (radio.value === 'recordings') === page.past;
+}
 byId('play-all', HTMLElement).addEventListener('click', playAll);
 byId('logout', HTMLElement).addEventListener('click', logOut);
 byId('login-instead', HTMLElement).addEventListener('click', showLogin);

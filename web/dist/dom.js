@@ -39,6 +39,14 @@ const ICONS = {
   fullscreen: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
   close: 'M6 6l12 12M18 6L6 18',
   play: 'M8 5l11 7-11 7z',
+  pause: 'M8 5v14M16 5v14',
+  earlier: 'M18 6l-8 6 8 6zM6 6v12',
+  later: 'M6 6l8 6-8 6zM18 6v12',
+  back: 'M11 7l-5 5 5 5M18 7l-5 5 5 5',
+  forth: 'M13 7l5 5-5 5M6 7l5 5-5 5',
+  picture: 'M4 7h4l2-2h4l2 2h4v12H4zM12 10a3 3 0 1 0 0 6 3 3 0 0 0 0-6',
+  near: 'M11 5a6 6 0 1 0 0 12 6 6 0 0 0 0-12M15.5 15.5L20 20M11 8.5v5M8.5 11h5',
+  far: 'M11 5a6 6 0 1 0 0 12 6 6 0 0 0 0-12M15.5 15.5L20 20M8.5 11h5',
 };
 
 /** @typedef {keyof typeof ICONS} Icon */

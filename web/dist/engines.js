@@ -1,6 +1,6 @@
 // The two players behind a <video>: mpegts.js for FLV over HTTP or WebSocket, hls.js (or the browser itself) for HLS.
-// Each is loaded when first needed. Here they are set up for live pictures and their errors put into our words;
-// when to start, to give up or to try another way is decided in tile.js.
+// Each is loaded when first needed. Here they are set up for live pictures, and hls.js for recorded ones, and their errors
+// put into our words; when to start, to give up or to try another way is decided in tile.js and footage.js.
 
 import { codecFamily } from './ways.js';
 
@@ -118,11 +118,107 @@ export async function startHls(start) {
   });
 
   let codec = '';
-  let recoveries = 0;
   hls.on(Hls.Events.BUFFER_CODECS, (_event, tracks) => {
     const codecs = tracks.video?.codec ?? tracks.audiovideo?.codec ?? '';
     codec = codecs.split(',').find((one) => !one.startsWith('mp4a')) ?? codec;
   });
+  failHls(Hls, hls, fail);
+  signal.addEventListener('abort', () => hls.destroy(), { once: true });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  return () => ({ ...figures(video), latency: hls.latency > 0 ? hls.latency : null, codec });
+}
+
+/**
+ * Recorded footage: what is at the picture's place in time, and how to get to another.
+ *
+ * @typedef {object} Recorded
+ * @property {() => number | null} wallMs when the picture was taken, in milliseconds since 1970
+ * @property {(ms: number) => boolean} seek to that time, or where footage goes on behind it; false where that isn't loaded
+ */
+
+/**
+ * A range of recorded footage by HLS. A gap takes no time in it: the clock of the playlist says when a picture was taken.
+ *
+ * @param {Omit<Start, 'videoOnly'>} start @param {number} atMs where to begin
+ * @returns {Promise<Recorded>}
+ */
+export async function startRecorded({ video, url, freshUrl, signal, fail }, atMs) {
+  const Hls = /** @type {typeof import('hls.js').default} */ (await vendor('hls.light.min.js', 'Hls'));
+  /** @type {import('hls.js').Fragment[]} */
+  let fragments = [];
+  const recorded = {
+    wallMs() {
+      const now = video.currentTime;
+      // Between two fragments, by a rounding, it is the earlier one that goes on.
+      const there = fragments.findLast((one) => one.start <= now + 0.001);
+      return there?.programDateTime ? there.programDateTime + (Math.min(now, there.end) - there.start) * 1000 : null;
+    },
+    /** @param {number} ms */
+    seek(ms) {
+      const place = placeOf(fragments, ms);
+      if (place === null) return false;
+      video.currentTime = place;
+      return true;
+    },
+  };
+  if (signal.aborted) return recorded;
+  if (!Hls.isSupported()) {
+    fail({ kind: 'browser' });
+    return recorded;
+  }
+  const hls = new Hls({
+    autoStartLoad: false,
+    maxBufferLength: 30,
+    backBufferLength: 60,
+    xhrSetup: (xhr, address) => xhr.open('GET', freshUrl(address), true),
+  });
+  failHls(Hls, hls, fail);
+  hls.on(Hls.Events.LEVEL_LOADED, (_event, { details }) => {
+    const first = fragments.length === 0;
+    fragments = details.fragments;
+    if (first) hls.startLoad(placeOf(fragments, atMs) ?? 0);
+  });
+  signal.addEventListener('abort', () => hls.destroy(), { once: true });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  return recorded;
+}
+
+/**
+ * The same range as one MP4, for browsers in which scripts may not feed the decoder. Time in it is time of day.
+ *
+ * @param {Omit<Start, 'videoOnly' | 'freshUrl'>} start @param {number} fromMs what the file begins with @param {number} atMs
+ * @returns {Recorded}
+ */
+export function startRecordedFile({ video, url, signal, fail }, fromMs, atMs) {
+  /** @param {number} ms */
+  const seek = (ms) => {
+    const place = (ms - fromMs) / 1000;
+    if (place < 0 || place > video.duration) return false;
+    video.currentTime = place;
+    return true;
+  };
+  video.addEventListener('loadedmetadata', () => seek(atMs), { once: true, signal });
+  video.addEventListener('error', () => fail(video.error?.code === 2 ? { kind: 'network' } : { kind: 'media' }), { signal });
+  signal.addEventListener('abort', () => unload(video), { once: true });
+  video.src = url;
+  return { wallMs: () => (video.readyState > 0 ? fromMs + video.currentTime * 1000 : null), seek };
+}
+
+/** Sound may begin before the picture: at the very beginning of a fragment behind a gap stands the picture before the gap. */
+const FIRST_PICTURE_MS = 40;
+
+/** @param {import('hls.js').Fragment[]} fragments @param {number} ms @returns {number | null} null: behind the last */
+function placeOf(fragments, ms) {
+  const next = fragments.find((one) => (one.programDateTime ?? 0) + one.duration * 1000 > ms);
+  if (!next) return null;
+  return next.start + Math.max(FIRST_PICTURE_MS, ms - (next.programDateTime ?? 0)) / 1000;
+}
+
+/** @param {typeof import('hls.js').default} Hls @param {import('hls.js').default} hls @param {(failure: Failure) => void} fail */
+function failHls(Hls, hls, fail) {
+  let recoveries = 0;
   hls.on(Hls.Events.ERROR, (_event, error) => {
     if (!error.fatal) return;
     const status = error.response?.code;
@@ -132,10 +228,12 @@ export async function startHls(start) {
     else if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recoveries++ === 0) hls.recoverMediaError();
     else fail({ kind: 'media', detail: error.details });
   });
-  signal.addEventListener('abort', () => hls.destroy(), { once: true });
-  hls.loadSource(url);
-  hls.attachMedia(video);
-  return () => ({ ...figures(video), latency: hls.latency > 0 ? hls.latency : null, codec });
+}
+
+/** @param {HTMLVideoElement} video */
+function unload(video) {
+  video.removeAttribute('src');
+  video.load();
 }
 
 /** @param {Start} start @returns {ReadFigures} */
@@ -145,14 +243,7 @@ function startNativeHls({ video, url, signal, fail }) {
     return () => figures(video);
   }
   video.src = url;
-  signal.addEventListener(
-    'abort',
-    () => {
-      video.removeAttribute('src');
-      video.load();
-    },
-    { once: true },
-  );
+  signal.addEventListener('abort', () => unload(video), { once: true });
   return () => ({ ...figures(video), latency: null });
 }
 

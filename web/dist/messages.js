@@ -123,6 +123,58 @@ function titleAndAdvice(failure, { path, codec, camera }) {
   }
 }
 
+/**
+ * Why recorded footage isn't shown, or not saved.
+ *
+ * @param {Failure} failure @param {string} name of the camera @param {string} [codec]
+ * @returns {{title: string, advice: string}}
+ */
+export function explainRecorded({ kind, status }, name, codec) {
+  if (kind === 'status') {
+    switch (status) {
+      case 400:
+        return { title: 'That is too much at once', advice: 'Choose a shorter part: half a day of MP4 is about the most.' };
+      case 401:
+        return { title: 'The login has ended', advice: 'Log in again to go on.' };
+      case 403:
+        return {
+          title: 'You may not watch this camera',
+          advice: `Ask an administrator to allow your account to pull ${name}, or log in as somebody else.`,
+        };
+      case 404:
+        return { title: 'There is no footage of this time', advice: 'Choose a time that the bar shows as recorded.' };
+      case 503:
+        return {
+          title: 'The server can\'t read that now',
+          advice: 'Its object store may be away, or it has no ffmpeg to make pictures. Try again; the logs of the media node say more.',
+        };
+      default:
+        return {
+          title: `The server refused with status ${status}`,
+          advice: 'Try again. If it stays like this, look into the logs of the media node.',
+        };
+    }
+  }
+  switch (kind) {
+    case 'codec':
+      return {
+        title: `This browser can't decode ${codecName(codec) || 'this footage'}`,
+        advice: 'Download the part below as MP4 and open it in VLC, or use Safari, or Chrome or Edge on a machine whose graphics card decodes it.',
+      };
+    case 'media':
+      return { title: 'The picture can\'t be decoded', advice: 'Choose another time, or download the part below as MP4 and open it in VLC.' };
+    case 'browser':
+      return { title: 'This browser can\'t play recordings', advice: 'Use a current Chrome, Edge, Firefox or Safari, or download the part below as MP4.' };
+    case 'timeout':
+      return { title: 'No picture has come', advice: 'Press Play to try again. A slow object store, or a slow line to it, is the usual cause.' };
+    default:
+      return {
+        title: 'The connection to the server broke',
+        advice: 'Press Play to try again. Check that the server runs and that this computer reaches it.',
+      };
+  }
+}
+
 /** @param {Failure} failure */
 function inShort({ kind, status, detail }) {
   const words = {

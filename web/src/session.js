@@ -1,9 +1,11 @@
 // The server as this page sees it: its JSON, the access token, and the URLs that carry the token. Tokens live in
 // sessionStorage, so that a reload keeps the login and closing the tab ends it. Nothing here touches the page.
 
-import { streamPath } from './ways.js';
+import { HOUR_MS, joined } from './spans.js';
+import { encodePath, streamPath } from './ways.js';
 
 /** @typedef {import('./ways.js').Way} Way */
+/** @typedef {import('./spans.js').Span} Span */
 
 /** @typedef {{kind: string, codec: string, width?: number, height?: number}} Track */
 /**
@@ -85,6 +87,50 @@ export class Session {
     return this.#get('api/weir/v1/endpoints');
   }
 
+  /**
+   * The spans of a range that have footage.
+   *
+   * @param {string} path @param {number} fromMs @param {number} toMs
+   * @returns {Promise<Span[]>} @throws {LoginNeeded | Refused}
+   */
+  async spans(path, fromMs, toMs) {
+    const query = new URLSearchParams({ path: path.replace(/^\/+/, ''), from: String(fromMs), to: String(toMs) });
+    try {
+      const { spans } = await this.#get(`api/weir/v1/recordings?${query}`);
+      return Array.isArray(spans) ? spans : [];
+    } catch (error) {
+      // Short segments may be more than the server looks through at once: half the range has half as many.
+      if (!(error instanceof Refused && error.status === 400) || toMs - fromMs <= HOUR_MS) throw error;
+      const middleMs = Math.floor((fromMs + toMs) / 2);
+      return joined(await this.spans(path, fromMs, middleMs), await this.spans(path, middleMs, toMs));
+    }
+  }
+
+  /**
+   * Where to get recorded footage, with the token of now.
+   *
+   * @param {string} path @param {'m3u8' | 'mp4' | 'jpg'} extension @param {Record<string, number>} times
+   */
+  recordingUrl(path, extension, times) {
+    const url = this.#url(`recordings/${encodePath(path)}.${extension}`);
+    for (const [name, ms] of Object.entries(times)) url.searchParams.set(name, String(Math.round(ms)));
+    return this.withToken(url.href);
+  }
+
+  /** How large an MP4 of a range is. @param {string} path @param {number} from @param {number} to @throws {LoginNeeded | Refused} */
+  async recordingBytes(path, from, to) {
+    const address = () => this.recordingUrl(path, 'mp4', { from, to });
+    const { response } = await this.#ask(address, { method: 'HEAD' }, (response) => ({ ...outcome(response), response }));
+    return Number(response.headers.get('content-length') ?? 0);
+  }
+
+  /** The picture at a time, as JPEG. @param {string} path @param {number} at @returns {Promise<Blob>} @throws {LoginNeeded | Refused} */
+  async picture(path, at) {
+    const address = () => this.recordingUrl(path, 'jpg', { at });
+    const read = async (/** @type {Response} */ response) => ({ ...outcome(response), blob: await response.blob() });
+    return (await this.#ask(address, {}, read)).blob;
+  }
+
   /** Where to get a stream, with the token of now. @param {string} path @param {Way} way */
   streamUrl(path, way) {
     return this.withToken(this.publicStreamUrl(path, way));
@@ -152,13 +198,25 @@ export class Session {
 
   /** @param {string} path */
   async #get(path) {
-    const ask = () => request(new URL(this.withToken(this.#url(path).href)), {}, answer);
+    return (await this.#ask(() => this.withToken(this.#url(path).href), {}, answer)).json;
+  }
+
+  /**
+   * Asks, once more with a new token where the old one has ended.
+   *
+   * @template {{status: number, ok: boolean}} T
+   * @param {() => string} address with the token of now @param {RequestInit} options
+   * @param {(response: Response) => T | Promise<T>} read
+   * @returns {Promise<T>} @throws {LoginNeeded | Refused}
+   */
+  async #ask(address, options, read) {
+    const ask = () => request(new URL(address()), options, read);
     const used = this.token;
-    let { status, ok, json } = await ask();
-    if (status === 401 && (await this.refresh(used))) ({ status, ok, json } = await ask());
-    if (status === 401) throw new LoginNeeded();
-    if (!ok) throw new Refused(status);
-    return json;
+    let told = await ask();
+    if (told.status === 401 && (await this.refresh(used))) told = await ask();
+    if (told.status === 401) throw new LoginNeeded();
+    if (!told.ok) throw new Refused(told.status);
+    return told;
   }
 
   /** @param {{access_token: string, refresh_token: string}} pair */
@@ -194,6 +252,10 @@ async function request(url, options, read) {
 
 /** @param {Response} response */
 async function answer(response) {
-  const { status, ok } = response;
-  return { status, ok, json: ok ? await response.json() : null };
+  return { ...outcome(response), json: response.ok ? await response.json() : null };
+}
+
+/** @param {Response} response */
+function outcome({ status, ok }) {
+  return { status, ok };
 }

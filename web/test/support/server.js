@@ -26,11 +26,18 @@ const CLOSE = Buffer.from([0x88, 0x00]);
  * @typedef {{flv?: Behaviour, ws?: Behaviour, hls?: Behaviour, fmp4?: boolean, burstMs?: number, muteButAnnounced?: boolean}} Stream
  */
 
+/**
+ * What was recorded of a camera. Spans last whole seconds: each is so many segments of the clip, from its beginning.
+ * @typedef {{spans: {startMs: number, endMs: number}[], status?: {spans?: number, m3u8?: number, mp4?: number, jpg?: number}, most?: number}} Recorded
+ */
+
 export class FakeServer {
   /** @type {object[]} what /cameras lists */
   cameras = [];
   /** @type {Map<string, Stream>} by path; others are 404 */
   streams = new Map();
+  /** @type {Map<string, Recorded>} by path; others are 404 */
+  recorded = new Map();
   users = new Map([['admin', 'right password']]);
   anonymousView = false;
   /** Requests seen, as `METHOD path` without the query. @type {string[]} */
@@ -122,6 +129,11 @@ export class FakeServer {
     if (path === '/api/weir/v1/cameras') {
       return allowed ? json(response, { cameras: this.cameras }) : text(response, 401, 'Token is not valid');
     }
+    if (path === '/api/weir/v1/recordings') return allowed ? this.#spans(url, response) : text(response, 401, 'Token is not valid');
+    if (path.startsWith('/recordings/')) {
+      if (!allowed) return text(response, 401, 'Token is not valid');
+      return this.#footage(path.slice('/recordings/'.length), url, request, response);
+    }
     if (path.startsWith('/streams/')) {
       if (!allowed && !this.anonymousView) return text(response, 401, 'Token is not valid');
       return this.#stream(path.slice('/streams/'.length), url, response);
@@ -162,6 +174,48 @@ export class FakeServer {
     response.writeHead(200, { 'Content-Type': 'video/x-flv' });
     this.#sendFlv({ path, form: 'flv', stream, behaviour: stream.flv }, response, (bytes) => response.write(bytes), () => response.end());
     return undefined;
+  }
+
+  #spans(url, response) {
+    const [from, to] = ['from', 'to'].map((name) => Number(url.searchParams.get(name)));
+    const found = this.recorded.get(url.searchParams.get('path'));
+    if (!found) return text(response, 404, '404 page not found');
+    if (found.status?.spans) return text(response, found.status.spans, 'broken');
+    if (to - from > (found.most ?? Infinity)) return text(response, 400, 'the range has more than 10080 segments: ask for less');
+    const spans = found.spans
+      .filter((span) => span.endMs > from && span.startMs < to)
+      .map((span) => ({ startMs: Math.max(span.startMs, from), endMs: Math.min(span.endMs, to) }));
+    return json(response, { path: url.searchParams.get('path'), fromMs: from, toMs: to, spans });
+  }
+
+  #footage(rest, url, request, response) {
+    const clip = this.media.fmp4;
+    const piece = /^segments\/([^/]+)$/.exec(rest);
+    if (piece) return this.#segment({ fmp4: true }, piece[1], response);
+    const [, path, extension] = /^(.+)\.(m3u8|mp4|jpg)$/.exec(rest) ?? [];
+    const found = this.recorded.get(path);
+    const status = found?.status?.[extension] ?? (found ? 200 : 404);
+    if (status !== 200) return text(response, status, 'broken');
+    if (extension === 'jpg') {
+      response.writeHead(200, { 'Content-Type': 'image/jpeg' });
+      return response.end(Buffer.from([0xff, 0xd8, 0xff, 0xd9]));
+    }
+    const [from, to] = ['from', 'to'].map((name) => Number(url.searchParams.get(name)));
+    const pieces = found.spans.flatMap(({ startMs, endMs }) =>
+      clip.segments
+        .slice(0, Math.round((endMs - startMs) / 1000))
+        .map((segment, index) => ({ ...segment, startMs: startMs + index * 1000, first: index === 0 }))
+        .filter((one) => one.startMs + 1000 > from && one.startMs < to));
+    if (pieces.length === 0) return text(response, 404, '404 page not found');
+    if (extension === 'mp4') return ranged(request, response, Buffer.concat([clip.init, ...pieces.map(({ bytes }) => bytes)]));
+    const token = `?token=${url.searchParams.get('token')}`;
+    const lines = ['#EXTM3U', '#EXT-X-VERSION:7', '#EXT-X-TARGETDURATION:2', '#EXT-X-PLAYLIST-TYPE:VOD', `#EXT-X-MAP:URI="/recordings/segments/init.mp4${token}"`];
+    pieces.forEach(({ name, seconds, startMs, first }, index) => {
+      if (first && index > 0) lines.push('#EXT-X-DISCONTINUITY');
+      lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(startMs).toISOString()}`, `#EXTINF:${seconds.toFixed(3)},`, `/recordings/segments/${name}${token}`);
+    });
+    response.writeHead(200, { 'Content-Type': 'application/vnd.apple.mpegurl' });
+    return response.end(`${[...lines, '#EXT-X-ENDLIST'].join('\n')}\n`);
   }
 
   #upgrade(request, socket) {
@@ -259,6 +313,15 @@ function message(bytes) {
   if (bytes.length < 65536) head.writeUInt16BE(bytes.length, 2);
   else head.writeBigUInt64BE(BigInt(bytes.length), 2);
   return Buffer.concat([head, bytes]);
+}
+
+function ranged(request, response, bytes) {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+  const start = Number(first ?? 0);
+  const end = last ? Math.min(Number(last), bytes.length - 1) : bytes.length - 1;
+  const part = first === undefined ? {} : { 'Content-Range': `bytes ${start}-${end}/${bytes.length}` };
+  response.writeHead(first === undefined ? 200 : 206, { 'Content-Type': 'video/mp4', 'Accept-Ranges': 'bytes', 'Content-Length': end - start + 1, ...part });
+  response.end(request.method === 'HEAD' ? undefined : bytes.subarray(start, end + 1));
 }
 
 function json(response, value) {
