@@ -6,6 +6,7 @@ mod m0003_gateways;
 mod m0004_recorder;
 mod m0005_segments;
 mod m0006_retention;
+mod m0007_pictures;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_recorder::Migration),
             Box::new(m0005_segments::Migration),
             Box::new(m0006_retention::Migration),
+            Box::new(m0007_pictures::Migration),
         ]
     }
 }
