@@ -84,9 +84,9 @@ check-layers:
 deny:
     cargo deny --all-features check bans licenses sources
 
-# Makes the two container images as tar files in DIR, without a container engine.
-image DIR="target/images" PROFILE="release" TAG="dev":
+# Makes the two container images as tar files in DIR, without a container engine; with FFMPEG, a program of this machine, for pictures.
+image DIR="target/images" PROFILE="release" TAG="dev" FFMPEG="":
     cargo build --profile "{{ PROFILE }}" -p weir-operator -p media-node
-    tests/image "{{ DIR }}" "${CARGO_TARGET_DIR:-target}/{{ if PROFILE == "dev" { "debug" } else { PROFILE } }}" \
+    FFMPEG="{{ FFMPEG }}" tests/image "{{ DIR }}" "${CARGO_TARGET_DIR:-target}/{{ if PROFILE == "dev" { "debug" } else { PROFILE } }}" \
         "localhost/weir-operator:{{ TAG }}" "localhost/weir-media-node:{{ TAG }}"
     ls -l "{{ DIR }}"

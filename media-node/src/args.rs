@@ -261,6 +261,9 @@ pub struct Index {
     /// The data folder of a standalone node, or of the gateway.
     #[arg(long, env = "WEIR_DATA", default_value = "weir-data")]
     pub data: PathBuf,
+    /// Folder of a standalone node's manifests, whose MediaPool may name a bucket; by default `manifests` in the data folder.
+    #[arg(long, env = "WEIR_MANIFESTS")]
+    pub manifests: Option<PathBuf>,
     /// Name of the gateway's pod; without it, the index is a standalone node's.
     #[arg(long, env = "POD_NAME", requires = "pod_namespace", requires = "pool")]
     pub pod_name: Option<String>,

@@ -25,6 +25,15 @@ await page.addInitScript(() => {
     }
     return { number, wall: Number(video.dataset.wall) };
   };
+  // The clock runs on where a decoder is late: the next picture that is shown, and what the page says of its own time.
+  window.shown = (id) =>
+    new Promise((done) => {
+      const video = document.getElementById(id);
+      video.requestVideoFrameCallback((_, { mediaTime }) => {
+        const now = window.stamp(id);
+        done({ number: now.number, wall: Math.round(now.wall + (mediaTime - video.currentTime) * 1000) });
+      });
+    });
 });
 
 const press = (name) => page.getByRole("button", { name, exact: true }).click();
@@ -83,7 +92,7 @@ try {
       },
       "footage-1",
     );
-    stops.push(await page.evaluate(() => ((window.before = undefined), window.stamp("footage-1"))));
+    stops.push(await page.evaluate(() => ((window.before = undefined), window.shown("footage-1"))));
   };
   await stop(again, again + 600_000);
   await page.getByRole("slider", { name: "Time" }).focus();

@@ -190,6 +190,22 @@ pub async fn probe_rtsp(url: &str, transport: &str, seconds: f64) -> Result<Seen
     probe(url, &["-rtsp_transport", transport], seconds).await
 }
 
+/// Codec, width and height of a picture or a clip, by ffprobe.
+///
+/// # Errors
+/// When there is no picture in it.
+pub async fn shape(file: &Path) -> Result<(String, u32, u32)> {
+    let mut command = Command::new("ffprobe");
+    command
+        .args(["-v", "error", "-select_streams", "v:0", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=codec_name,width,height"])
+        .arg(file);
+    let text = process::output(&mut command, secs(20)).await?;
+    let parts: Vec<&str> = text.trim().split(',').collect();
+    ensure!(parts.len() >= 3, "{text}");
+    Ok((parts[0].to_owned(), parts[1].parse()?, parts[2].parse()?))
+}
+
 /// Has ffmpeg decode `seconds` of `url` and returns what it complained about: nothing, when all is well.
 ///
 /// # Errors

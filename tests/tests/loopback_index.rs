@@ -9,8 +9,10 @@ use std::{
 use serde_json::Value;
 use weir_tests::{
     Context, Result, ensure, eventually,
+    line::Lines,
     media_node::{self, MediaNode},
     player,
+    s3::Store,
     wait::secs,
 };
 
@@ -73,7 +75,10 @@ fn objects(data: &Path) -> Result<Vec<PathBuf>> {
         Ok(())
     }
     let mut found = Vec::new();
-    walk(&data.join("objects/weir/segments"), &mut found)?;
+    let segments = data.join("objects/weir/segments");
+    if segments.is_dir() {
+        walk(&segments, &mut found)?;
+    }
     found.sort();
     Ok(found)
 }
@@ -117,6 +122,62 @@ async fn the_index_is_made_again_from_the_bucket() -> Result<()> {
     player::probe(&node.http("/recordings/demo.mp4"), &[], 5.0)
         .await?
         .expect(&["h264", "aac"], 5.0)
+}
+
+/// The MediaPool among a standalone node's manifests names the bucket, here as where the node runs.
+#[tokio::test]
+async fn the_bucket_is_the_one_that_the_pool_names() -> Result<()> {
+    let lines = Lines::start().await?;
+    let store = Store::start(&lines).await?;
+    let node = recording_node()
+        .manifest("rec.yaml", schedule(""))
+        .manifest("pool.yaml", store.pool())
+        .manifest("keys.yaml", store.keys())
+        .start()
+        .await?;
+    until_recorded(&node, 6).await?;
+    let folder = node.stop().await?;
+    let data = folder.path().join("data");
+    ensure!(objects(&data)?.is_empty());
+    let manifests = folder.path().join("manifests");
+    let manifests = manifests.to_str().context("a path")?;
+    let given = |action: &'static str| ["--manifests", manifests, action];
+
+    for file in ["weir.sqlite", "weir.sqlite-wal", "weir.sqlite-shm"] {
+        let _ = fs::remove_file(data.join(file));
+    }
+    let (output, found) = index(&data, &given("rebuild"))?;
+    ensure!(
+        output.status.success() && found["listed"].as_u64() >= Some(3),
+        "{found}"
+    );
+    let (output, again) = index(&data, &given("verify"))?;
+    ensure!(
+        output.status.success() && again["listed"] == found["listed"],
+        "{again}"
+    );
+
+    // A pool that can't be read is no reason to look elsewhere, and neither is one that can't be used.
+    let refused = |file: &str, text: &str| {
+        fs::write(Path::new(manifests).join(file), text)?;
+        let mut command = media_node::command()?;
+        command
+            .arg("index")
+            .arg("--data")
+            .arg(&data)
+            .args(given("verify"));
+        let output = command.into_std().output()?;
+        ensure!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let said = refused("pool.yaml", &store.pool().replace("bucket:", "pail:"))?;
+    ensure!(said.contains("pool.yaml"), "{said}");
+    let said = refused(
+        "pool.yaml",
+        &store.pool().replace("secretName: store", "secretName: other"),
+    )?;
+    ensure!(said.contains("other") && !said.contains(store.secret()), "{said}");
+    Ok(())
 }
 
 #[tokio::test]

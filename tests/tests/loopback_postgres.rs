@@ -415,7 +415,6 @@ async fn the_cloud_recorder_is_one_at_all_gateways() -> Result<()> {
         start_ms: 1_000,
         end_ms: 61_000,
         bytes: 9,
-        image_key: None,
     };
     let told =
         futures::future::join_all([&first, &second, &first].map(|store| store.store_recording(&new))).await;
@@ -433,6 +432,13 @@ async fn the_cloud_recorder_is_one_at_all_gateways() -> Result<()> {
     );
     ensure!(second.recording_by_uniq(&row.uniq).await?.as_ref() == Some(row));
     ensure!(first.recordings_within("uid-1", 0, 2_000).await?.len() == 1);
+    ensure!(second.unmeasured_recordings(9).await?.as_slice() == std::slice::from_ref(row));
+    let mut measured = row.clone();
+    (measured.bytes, measured.image_key) = (10, Some("k".into()));
+    ensure!(second.measure_recording(&measured).await?);
+    measured.measured = true;
+    ensure!(first.recording(row.id).await?.as_ref() == Some(&measured));
+    ensure!(first.unmeasured_recordings(9).await?.is_empty());
     ensure!(second.click_recording(row.id).await? == Some(1));
     first.delete_recordings_of("uid-1").await?;
     ensure!(second.recordings(whole).await?.total == 0);

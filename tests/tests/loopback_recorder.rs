@@ -2,18 +2,19 @@
 //! expire, credentials that are made, restarts. The checks of the lines are in `src/recorder`; `e2e_recorder.rs` runs them
 //! through gateways.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use weir_tests::{
     Context, Result, browser, ensure, eventually,
     media_node::{Builder, MediaNode},
-    player,
+    player::{self, shape},
     recorder::{
         LINES, Place,
         place::{Form, has},
     },
+    s3::files,
     setup,
     wait::secs,
 };
@@ -292,6 +293,85 @@ async fn title_zone_and_storage_address_are_settings() -> Result<()> {
     Ok(())
 }
 
+/// The picture at a path, by its width and height.
+async fn picture(node: &MediaNode, path: &str) -> Result<(u32, u32)> {
+    let reply = node.get(path).await?;
+    let (status, kind) = (reply.status(), reply.headers().get("content-type").cloned());
+    let bytes = reply.bytes().await?;
+    ensure!(status == 200, "{path}: {status} {bytes:?}");
+    ensure!(kind.is_some_and(|kind| kind == "image/jpeg"), "{path}");
+    let file = node.folder().join("picture.jpg");
+    fs::write(&file, bytes)?;
+    let (codec, width, height) = shape(&file).await?;
+    ensure!(codec == "mjpeg", "{codec}");
+    Ok((width, height))
+}
+
+/// The picture itself, and smaller ones.
+async fn pictured(node: &MediaNode, path: &str) -> Result<()> {
+    let whole = picture(node, path).await?;
+    ensure!(whole.0 > 470 && whole.1 > 250, "{whole:?}");
+    for (width, height) in [(90, 50), (252, 162), (470, 250), (90, 50)] {
+        let (w, h) = picture(node, &format!("{path}_{width}x{height}")).await?;
+        ensure!(
+            w <= width && h <= height && (w == width || h == height),
+            "{w}x{h} in {width}x{height}"
+        );
+    }
+    ensure!(picture(node, &format!("{path}_1920x1920")).await? == whole);
+    for size in ["_0x50", "_1921x50", "_90", "_"] {
+        let (status, _) = node.text(&format!("{path}{size}")).await?;
+        ensure!(status == 404, "{size}: {status}");
+    }
+    Ok(())
+}
+
+/// Pictures in the bucket.
+fn stored_pictures(node: &MediaNode) -> Result<Vec<PathBuf>> {
+    files(&node.data().join("objects/weir/snapshots"), ".jpg")
+}
+
+/// A channel that runs has a picture, though nothing is recorded; nothing is left of it when the channel goes.
+#[tokio::test]
+async fn a_channel_is_pictured_while_it_runs() -> Result<()> {
+    let node = builder()
+        .file_camera("yard", "h264_aac.mp4", "  displayName: Yard\n")
+        .start()
+        .await?;
+    node.until_ready("yard").await?;
+    let place = place_of(&node).await?;
+    let row = place.row("list_camera", &[], "camera_id", "1").await?;
+    has(&row, &json!({"image_id": 0, "image_fdfs": ""}))?;
+    let gather = place.gather().await?;
+    let often = [("gather_id", gather.as_str()), ("snap_val", "1")];
+    place.done("mod_gather", &often, Form::Query).await?;
+    let path = eventually(secs(90), "a picture of the channel", async || {
+        let row = place.row("list_camera", &[], "camera_id", "1").await?;
+        let path = row["image_fdfs"].as_str().context("a path")?.to_owned();
+        ensure!(
+            path.starts_with("/storage/live/1/") && row["image_id"] == 1,
+            "{row}"
+        );
+        Ok(path)
+    })
+    .await?;
+    pictured(&node, &path).await?;
+    ensure!(stored_pictures(&node)?.len() == 1);
+    place
+        .done("del_camera", &[("camera_id", "1")], Form::Query)
+        .await?;
+    for path in [path.clone(), format!("{path}_90x50")] {
+        let (status, _) = node.text(&path).await?;
+        ensure!(status == 404, "{path}: {status}");
+    }
+    eventually(secs(20), "the picture to go", async || {
+        let left = stored_pictures(&node)?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
+}
+
 /// A course that is on: what it records is listed with its subject, served in parts, played in a page, and gone when it is
 /// deleted.
 #[tokio::test]
@@ -338,6 +418,7 @@ async fn a_course_becomes_a_record() -> Result<()> {
     let row = eventually(secs(30), "the record", async || {
         let told = place.ask(&place.first, "list_record", &[], Form::Query).await?;
         ensure!(told["total_num"] == 1, "{told}");
+        ensure!(told["data"][0]["image_fdfs"] != "", "{told}");
         Ok(told["data"][0].clone())
     })
     .await?;
@@ -351,12 +432,15 @@ async fn a_course_becomes_a_record() -> Result<()> {
     ensure!(path.ends_with(&format!("_{course_id}_{seconds}.mp4")), "{row}");
 
     let head = place.http(&place.first, Method::HEAD, &path, "").await?;
-    let length: f64 = head.header("content-length").parse()?;
-    let said: f64 = row["file_size"].as_str().unwrap_or_default().parse()?;
     ensure!(
-        head.status == 200 && (length / said - 1.0).abs() < 0.1,
-        "{said} bytes are said: {head:?}"
+        head.status == 200 && row["file_size"] == head.header("content-length"),
+        "{row}: {head:?}"
     );
+    let image = row["image_fdfs"].as_str().context("a path")?.to_owned();
+    let uniq = path.split('_').next().context("a name")?;
+    ensure!(image == format!("{uniq}_1.jpg"), "{row}");
+    pictured(&node, &image).await?;
+    ensure!(stored_pictures(&node)?.len() == 1);
     let part = place
         .with_headers(&place.first, Method::GET, &path, "", &[("range", "bytes=0-99")])
         .await?;
@@ -370,6 +454,17 @@ async fn a_course_becomes_a_record() -> Result<()> {
     );
     let seen = player::probe(&node.http(&path), &[], 2.0).await?;
     seen.expect(&["h264", "aac"], 2.0)?;
+
+    // Without an ffmpeg there are still the pictures that were made, and it is said why there are no smaller ones.
+    let node = builder()
+        .argument("--recorder-time-zone=UTC")
+        .argument("--ffmpeg=/nowhere/ffmpeg")
+        .start_in(node.stop().await?)
+        .await?;
+    let place = place_of(&node).await?;
+    picture(&node, &image).await?;
+    let (status, text) = node.text(&format!("{image}_90x50")).await?;
+    ensure!(status == 503 && text.contains("ffmpeg"), "{status} {text}");
 
     let id = row["record_id"].to_string();
     let told = place
@@ -395,7 +490,52 @@ async fn a_course_becomes_a_record() -> Result<()> {
     place.absent("list_record", &[], "record_id", &id).await?;
     let gone = place.http(&place.first, Method::GET, &path, "").await?;
     ensure!(gone.status == 404, "{gone:?}");
-    Ok(())
+    let gone = place.http(&place.first, Method::GET, &image, "").await?;
+    ensure!(gone.status == 404, "{gone:?}");
+    eventually(secs(20), "the picture to go", async || {
+        let left = stored_pictures(&node)?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A record without a picture is a record.
+#[tokio::test]
+async fn a_record_is_listed_without_an_ffmpeg() -> Result<()> {
+    let node = builder()
+        .file_camera("yard", "h264_aac.mp4", "")
+        .argument("--segment-seconds=1")
+        .argument("--ffmpeg=/nowhere/ffmpeg")
+        .manifest(
+            "rec.yaml",
+            "apiVersion: weir.video/v1alpha1\nkind: RecordSchedule\nmetadata: {name: all}\n\
+             spec: {cameras: {names: [yard]}, always: true}\n",
+        )
+        .start()
+        .await?;
+    eventually(secs(40), "stored segments", async || {
+        let stored = files(&node.data().join("objects/weir/segments"), ".mp4")?;
+        ensure!(stored.len() >= 3, "{stored:?}");
+        Ok(())
+    })
+    .await?;
+    node.delete("rec.yaml")?;
+    let place = place_of(&node).await?;
+    eventually(secs(30), "the record with its size", async || {
+        let told = place.ask(&place.first, "list_record", &[], Form::Query).await?;
+        ensure!(told["total_num"] == 1, "{told}");
+        let row = &told["data"][0];
+        has(row, &json!({"image_fdfs": ""}))?;
+        let path = row["file_fdfs"].as_str().context("a path")?;
+        let head = place.http(&place.first, Method::HEAD, path, "").await?;
+        ensure!(
+            row["file_size"] == head.header("content-length"),
+            "{row}: {head:?}"
+        );
+        Ok(())
+    })
+    .await
 }
 
 fn path_of_page(url: &str) -> Result<&str> {

@@ -15,6 +15,7 @@ use weir_tests::{
     ensure, eventually,
     manifest::rtsp_camera,
     media_node::{Builder, MediaNode},
+    player::shape,
     process::output,
     setup,
     wait::secs,
@@ -58,19 +59,6 @@ fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Codec, width and height of a picture or a clip, by ffprobe.
-async fn probed(file: &Path) -> Result<(String, u32, u32)> {
-    let mut command = Command::new("ffprobe");
-    command
-        .args(["-v", "error", "-select_streams", "v:0", "-of", "csv=p=0"])
-        .args(["-show_entries", "stream=codec_name,width,height"])
-        .arg(file);
-    let text = output(&mut command, secs(20)).await?;
-    let parts: Vec<&str> = text.trim().split(',').collect();
-    ensure!(parts.len() >= 3, "{text}");
-    Ok((parts[0].to_owned(), parts[1].parse()?, parts[2].parse()?))
-}
-
 /// The picture that a request is answered with.
 async fn picture(node: &MediaNode, path: &str) -> Result<(u32, u32)> {
     let reply = node.get(path).await?;
@@ -87,7 +75,7 @@ async fn picture(node: &MediaNode, path: &str) -> Result<(u32, u32)> {
     );
     let file = node.folder().join("picture.jpg");
     fs::write(&file, reply.bytes().await?)?;
-    let (codec, width, height) = probed(&file).await?;
+    let (codec, width, height) = shape(&file).await?;
     ensure!(codec == "mjpeg", "{codec}");
     Ok((width, height))
 }
@@ -110,7 +98,7 @@ fn children(pid: u32) -> Vec<u32> {
 #[tokio::test]
 async fn pictures_are_stored_every_so_often() -> Result<()> {
     let camera = Camera::start(Make::Go, Auth::None).await?;
-    let (_, width, height) = probed(&setup::clip(CLIP).await?).await?;
+    let (_, width, height) = shape(&setup::clip(CLIP).await?).await?;
     let begun = now_ms();
     let node = builder(&camera).start().await?;
     let folder = node.data().join("objects/weir/snapshots");
@@ -122,7 +110,7 @@ async fn pictures_are_stored_every_so_often() -> Result<()> {
     .await?;
     for file in &stored {
         ensure!(
-            probed(file).await? == ("mjpeg".to_owned(), width, height),
+            shape(file).await? == ("mjpeg".to_owned(), width, height),
             "{}",
             file.display()
         );
@@ -161,7 +149,7 @@ async fn pictures_are_stored_every_so_often() -> Result<()> {
 #[tokio::test]
 async fn a_picture_is_made_of_any_time() -> Result<()> {
     let camera = Camera::start(Make::Go, Auth::None).await?;
-    let (_, width, height) = probed(&setup::clip(CLIP).await?).await?;
+    let (_, width, height) = shape(&setup::clip(CLIP).await?).await?;
     let node = builder(&camera).start().await?;
     node.until_ready("cam").await?;
     ensure!(picture(&node, "/recordings/cam.jpg").await? == (width, height));

@@ -3,6 +3,8 @@
 //! ```text
 //! segments/<camera uid>/<yyyy>/<mm>/<dd>/<start ms>-<epoch>-<session>-<seq>.mp4
 //! snapshots/<camera uid>/<yyyy>/<mm>/<dd>/<ms>.jpg
+//! snapshots/<camera uid>/<yyyy>/<mm>/<dd>/<ms>-<recording>.jpg
+//! snapshots/<camera uid>/live/<ms>.jpg
 //! ```
 //! Dates are UTC, of the start. The session is 16 digits of hexadecimal. Sorted by key is sorted by time, for the milliseconds
 //! have 13 digits until 2286.
@@ -129,16 +131,46 @@ pub fn snapshot_key(camera_uid: &str, at_ms: i64) -> String {
     format!("{SNAPSHOTS}/{camera_uid}/{}/{at_ms}.jpg", day(at_ms))
 }
 
+/// The key of a recording's picture. `recording` is letters and digits.
+pub fn recording_snapshot_key(camera_uid: &str, at_ms: i64, recording: &str) -> String {
+    format!("{SNAPSHOTS}/{camera_uid}/{}/{at_ms}-{recording}.jpg", day(at_ms))
+}
+
+/// The key of the one picture that shows what a camera shows now: the next takes its place.
+pub fn live_snapshot_key(camera_uid: &str, at_ms: i64) -> String {
+    format!("{SNAPSHOTS}/{camera_uid}/live/{at_ms}.jpg")
+}
+
 /// What the keys of a camera's pictures begin with.
 pub fn snapshot_prefix(camera_uid: &str) -> String {
     format!("{SNAPSHOTS}/{camera_uid}/")
 }
 
-/// When the picture of that key was taken, in milliseconds since 1970; none of a key that is not a picture's.
+/// When the picture of that key was taken, in milliseconds since 1970; none of a key that is not a picture's, or of one that
+/// lasts until the next is there.
 pub fn snapshot_time(key: &str) -> Option<i64> {
     let (uid, rest) = key.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.split_once('/')?;
-    let at_ms = rest.rsplit_once('/')?.1.strip_suffix(".jpg")?.parse().ok()?;
-    (is_uid(uid) && snapshot_key(uid, at_ms) == key).then_some(at_ms)
+    let name = rest.rsplit_once('/')?.1.strip_suffix(".jpg")?;
+    let (at_ms, same) = match name.split_once('-') {
+        Some((at_ms, recording)) if is_uid(recording) => {
+            let at_ms = at_ms.parse().ok()?;
+            (at_ms, recording_snapshot_key(uid, at_ms, recording))
+        }
+        _ => {
+            let at_ms = name.parse().ok()?;
+            (at_ms, snapshot_key(uid, at_ms))
+        }
+    };
+    (is_uid(uid) && same == key).then_some(at_ms)
+}
+
+/// Whether a key is what those of a camera's pictures begin with.
+pub fn is_snapshot_prefix(key: &str) -> bool {
+    let uid = key
+        .strip_prefix(SNAPSHOTS)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .and_then(|rest| rest.strip_suffix('/'));
+    uid.is_some_and(is_uid)
 }
 
 fn is_uid(text: &str) -> bool {
@@ -223,7 +255,25 @@ mod tests {
             Some(1_767_603_600_123)
         );
         assert!(snapshot_key("a", 0).starts_with(&snapshot_prefix("a")));
+        let of_recording = recording_snapshot_key("a", 1_767_603_600_123, "5f1c");
+        assert_eq!(of_recording, "snapshots/a/2026/01/05/1767603600123-5f1c.jpg");
+        assert_eq!(snapshot_time(&of_recording), Some(1_767_603_600_123));
+        assert_eq!(live_snapshot_key("a", 7), "snapshots/a/live/7.jpg");
+        assert!(is_snapshot_prefix(&snapshot_prefix("a")));
         for other in [
+            "",
+            "snapshots/",
+            "snapshots//",
+            "snapshots/a",
+            "snapshots/a/b/",
+            "segments/a/",
+        ] {
+            assert!(!is_snapshot_prefix(other), "{other}");
+        }
+        for other in [
+            "snapshots/a/live/7.jpg",
+            "snapshots/a/1970/01/01/0-.jpg",
+            "snapshots/a/1970/01/02/0-b.jpg",
             "snapshots/a/1970/01/02/0.jpg",
             "snapshots/a/0.jpg",
             "segments/a/1970/01/01/0.jpg",

@@ -4,6 +4,8 @@ use super::note::{Catalogue, CatalogueError, Finished};
 use crate::store::sql::recorder::NewRecording;
 use crate::store::sql::{self, Database, SegmentRow};
 use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::Notify;
 use weir_recording::SegmentFacts;
 
 /// Segments of one recording that are looked at for its size.
@@ -12,6 +14,8 @@ const SEGMENTS: u64 = 20_000;
 /// Writes to a database that this process reaches itself.
 pub struct SqlCatalogue {
     pub database: Database,
+    /// Is rung when a recording is whole.
+    pub finishing: Arc<Notify>,
 }
 
 #[async_trait]
@@ -46,7 +50,7 @@ impl SqlCatalogue {
             .database
             .segments(&recording.camera_uid, start_ms, end_ms, SEGMENTS)
             .await?;
-        // Of those that are cut, the part that is inside.
+        // Until its MP4 is measured: of those that are cut, the part that is inside.
         let bytes: i64 = segments
             .iter()
             .map(|row| {
@@ -64,9 +68,10 @@ impl SqlCatalogue {
             start_ms,
             end_ms,
             bytes,
-            image_key: None,
         };
-        self.database.store_recording(&new).await.map(drop)
+        self.database.store_recording(&new).await?;
+        self.finishing.notify_one();
+        Ok(())
     }
 }
 

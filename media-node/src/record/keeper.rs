@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use weir_recording::key::{snapshot_prefix, snapshot_time};
+use weir_recording::key::{is_snapshot_prefix, snapshot_prefix, snapshot_time};
 
 /// How often is looked for what is too old.
 const ROUND: Duration = Duration::from_mins(1);
@@ -191,7 +191,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Deletes the objects that the journal names.
+    /// Deletes the objects that the journal names. A prefix of snapshots stands for all that are below it.
     async fn empty(&self) -> Result<(), String> {
         loop {
             let keys = self
@@ -207,6 +207,14 @@ impl Keeper {
                 .borrow()
                 .clone()
                 .ok_or("no object store is configured")?;
+            let (prefixes, keys): (Vec<String>, Vec<String>) =
+                keys.into_iter().partition(|key| is_snapshot_prefix(key));
+            if keys.is_empty() {
+                for prefix in &prefixes {
+                    self.empty_below(&bucket, prefix).await?;
+                }
+                return Ok(());
+            }
             let left = bucket.delete(&keys).await.map_err(|error| error.to_string())?;
             let failed: HashMap<&str, &str> = left
                 .iter()
@@ -225,6 +233,29 @@ impl Keeper {
                 return Err(format!("{} objects are left, {key} for one: {why}", left.len()));
             }
         }
+    }
+
+    /// Deletes all snapshots below a prefix.
+    async fn empty_below(&self, bucket: &Bucket, prefix: &str) -> Result<(), String> {
+        loop {
+            // What was listed is gone, so that the first page is the next one.
+            let page = bucket
+                .list(prefix, None)
+                .await
+                .map_err(|error| error.to_string())?;
+            let keys: Vec<String> = page.objects.into_iter().map(|found| found.key).collect();
+            if keys.is_empty() {
+                break;
+            }
+            let left = bucket.delete(&keys).await.map_err(|error| error.to_string())?;
+            if let Some((key, why)) = left.first() {
+                return Err(format!("{} snapshots are left, {key} for one: {why}", left.len()));
+            }
+        }
+        self.database
+            .empty_trash_below(prefix)
+            .await
+            .map_err(|error| error.chain())
     }
 }
 
@@ -396,6 +427,29 @@ mod tests {
         keeper.empty().await.expect("deleted");
         let left = bucket.list("snapshots/", None).await.expect("a list");
         assert_eq!(left.objects.len(), 1, "{left:?}");
+        // All of a camera's go when it is deleted, and nobody else's.
+        for key in ["snapshots/a/live/7.jpg", "snapshots/ab/live/7.jpg"] {
+            bucket
+                .put(key, Bytes::from_static(b"x"), "image/jpeg")
+                .await
+                .expect("put");
+        }
+        database
+            .trash_objects(&["snapshots/a/".to_owned()])
+            .await
+            .expect("noted");
+        keeper.empty().await.expect("deleted");
+        let left = bucket.list("snapshots/", None).await.expect("a list");
+        let left: Vec<&str> = left.objects.iter().map(|o| o.key.as_str()).collect();
+        assert_eq!(left, ["snapshots/ab/live/7.jpg"]);
+        // One that was on its way then goes too.
+        bucket
+            .put("snapshots/a/live/8.jpg", Bytes::from_static(b"x"), "image/jpeg")
+            .await
+            .expect("put");
+        keeper.empty().await.expect("deleted");
+        let left = bucket.list("snapshots/a/", None).await.expect("a list");
+        assert_eq!(left.objects.len(), 0, "{left:?}");
         // A camera that is gone is remembered.
         let keepings = database.keepings().await.expect("a list");
         assert_eq!(keepings["a"].age_ms, Some(60_000));

@@ -22,7 +22,9 @@
 //! | `playback` | what is stored, as MP4 and HLS of any range |
 //! | `keeper` | deletes what is too old |
 //! | `census` | the index against the bucket |
+//! | `finisher` | what a recording gets once it is whole |
 //! | `snapshots` | pictures of cameras, by ffmpeg |
+//! | `portraits` | the one that the cloud recorder's API shows of each channel |
 //! | `still` | the keyframe that one is made from |
 //! | `states` | what can be said of each camera's recording |
 //!
@@ -32,9 +34,11 @@
 mod catalogue;
 mod census;
 mod cutter;
+mod finisher;
 mod keeper;
 mod note;
 mod playback;
+mod portraits;
 mod recorder;
 mod recorders;
 mod recovery;
@@ -51,9 +55,11 @@ mod writer;
 pub use crate::worker::Fit;
 pub use catalogue::SqlCatalogue;
 pub use census::{Census, CensusError, Depth, Problem, rebuild, verify};
+pub use finisher::Finisher;
 pub use keeper::{Keeper, Rules};
 pub use note::{Catalogue, CatalogueError, Finished};
 pub use playback::{Footage, Playback, PlaybackError, Span};
+pub use portraits::{Portraits, Sitter};
 pub use recorders::{Recorders, Settings};
 pub use recovery::recover;
 pub use report::Report;

@@ -119,9 +119,50 @@ impl Snapshots {
         playback: &Playback,
         fit: Option<Fit>,
     ) -> Result<Option<Bytes>, SnapshotError> {
+        self.stored(of.camera_uid, at_ms, playback, fit).await
+    }
+
+    /// A JPEG that fits the box, from one that may be larger.
+    ///
+    /// # Errors
+    /// When there is no ffmpeg, or it can't decode the picture.
+    pub async fn smaller(&self, jpeg: Bytes, fit: Fit) -> Result<Bytes, SnapshotError> {
+        Ok(self.workers.resize(jpeg, fit).await?)
+    }
+
+    /// What a camera showed at a time, whatever its stream is called now.
+    pub(super) async fn stored(
+        &self,
+        camera_uid: &str,
+        at_ms: i64,
+        playback: &Playback,
+        fit: Option<Fit>,
+    ) -> Result<Option<Bytes>, SnapshotError> {
         self.workers.check()?;
-        let still = playback.still(of.camera_uid, at_ms).await?;
+        let still = playback.still(camera_uid, at_ms).await?;
         self.develop(still, fit).await
+    }
+
+    /// What a stream that runs somewhere shows now, as a JPEG, and when it was seen, in milliseconds since 1970; none if
+    /// nothing comes of it.
+    pub(super) async fn live(
+        &self,
+        path: &weir_proto::media::StreamPath,
+    ) -> Result<Option<(Bytes, i64)>, SnapshotError> {
+        let Some(stream) = self.hub.find(path, ARRIVAL).await else {
+            return Ok(None);
+        };
+        let Some(still) = newest(&stream).await else {
+            return Ok(None);
+        };
+        let at_ms = still.seen_ms();
+        let jpeg = self.develop(Some(still), None).await?;
+        Ok(jpeg.map(|jpeg| (jpeg, at_ms)))
+    }
+
+    /// Whether pictures can be made at all.
+    pub(super) fn check(&self) -> Result<(), worker::Error> {
+        self.workers.check()
     }
 
     async fn develop(&self, still: Option<Still>, fit: Option<Fit>) -> Result<Option<Bytes>, SnapshotError> {
@@ -178,8 +219,7 @@ impl Album {
         let Some(still) = newest(&stream).await else {
             return;
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at_ms = now.as_millis() as i64 - still.age_ms;
+        let at_ms = still.seen_ms();
         let done = self.store(&wanted.camera_uid, &still, at_ms).await;
         let result = done.as_ref().map_or_else(Missed::category, |()| "stored");
         metrics::counter!("weir_snapshots_total", "result" => result).increment(1);

@@ -3,6 +3,7 @@
 use crate::hub::{Event, Stream};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use weir_proto::fmp4::{Run, init_segment, write_fragment};
 use weir_proto::media::{AccessUnit, Track, Tracks};
 
@@ -12,7 +13,7 @@ pub(super) struct Still {
     track: Track,
     unit: AccessUnit,
     /// How much of the stream there was behind it, in milliseconds.
-    pub(super) age_ms: i64,
+    age_ms: i64,
 }
 
 impl Still {
@@ -56,6 +57,12 @@ impl Still {
         }
         still.age_ms = i64::try_from(last.since(still.unit.dts).as_millis()).unwrap_or(0);
         Some(still)
+    }
+
+    /// When it was seen, as of now; in milliseconds since 1970.
+    pub(super) fn seen_ms(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_millis() as i64 - self.age_ms
     }
 
     /// An MP4 of this one picture.

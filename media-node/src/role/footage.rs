@@ -1,31 +1,67 @@
 //! What was recorded, as the cloud recorder's API reads and deletes it.
 
 use crate::api::{self, FootageError, Image, VirtualFile};
-use crate::record::{Footage, Playback};
+use crate::record::{Fit, Footage, Playback, Snapshots};
 use crate::store::object::Bucket;
 use crate::store::sql::Database;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
+use weir_recording::key::snapshot_prefix;
 
 /// Segments that are looked up at once.
 const SOME: u64 = 5000;
 /// Largest snapshot that is read.
 const IMAGE_BYTES: u64 = 32 << 20;
+/// Thumbnails that are kept, and their bytes.
+const SHELF: usize = 1000;
+const SHELF_BYTES: usize = 32 << 20;
 
 /// Stored segments, as files.
 pub(super) struct StoredFootage {
     pub(super) playback: Playback,
+    pub(super) snapshots: Snapshots,
+    pub(super) thumbnails: Thumbnails,
     pub(super) index: Database,
     pub(super) bucket: watch::Receiver<Option<Bucket>>,
     /// Rings when something is to be deleted.
     pub(super) deleting: Arc<Notify>,
+}
+
+/// Pictures that were made smaller: a page shows many, and is looked at again.
+#[derive(Default)]
+pub(super) struct Thumbnails(Mutex<Shelf>);
+
+#[derive(Default)]
+struct Shelf {
+    by_key: HashMap<(String, Fit), Bytes>,
+    bytes: usize,
+}
+
+impl Thumbnails {
+    fn get(&self, key: &str, fit: Fit) -> Option<Bytes> {
+        self.0.lock().by_key.get(&(key.to_owned(), fit)).cloned()
+    }
+
+    fn put(&self, key: &str, fit: Fit, small: Bytes) {
+        let mut shelf = self.0.lock();
+        // It is cheap to begin anew.
+        if shelf.by_key.len() >= SHELF || shelf.bytes + small.len() > SHELF_BYTES {
+            *shelf = Shelf::default();
+        }
+        shelf.bytes += small.len();
+        if let Some(before) = shelf.by_key.insert((key.to_owned(), fit), small) {
+            shelf.bytes -= before.len();
+        }
+    }
 }
 
 /// The MP4 of a range.
@@ -94,9 +130,23 @@ impl api::Footage for StoredFootage {
         }))
     }
 
-    async fn thumbnail(&self, _: &str, _: u16, _: u16) -> Result<Option<Image>, FootageError> {
-        // Nothing here resizes pictures yet.
-        Ok(None)
+    async fn thumbnail(&self, key: &str, width: u16, height: u16) -> Result<Option<Image>, FootageError> {
+        let Some(fit) = Fit::new(width, height) else {
+            return Ok(None);
+        };
+        let image = |bytes| Image {
+            bytes,
+            last_modified: SystemTime::UNIX_EPOCH,
+        };
+        if let Some(known) = self.thumbnails.get(key, fit) {
+            return Ok(Some(image(known)));
+        }
+        let Some(whole) = self.image(key).await? else {
+            return Ok(None);
+        };
+        let small = self.snapshots.smaller(whole.bytes, fit).await?;
+        self.thumbnails.put(key, fit, small.clone());
+        Ok(Some(image(small)))
     }
 
     async fn delete(&self, camera_uid: &str, from_ms: i64, to_ms: i64) -> Result<(), FootageError> {
@@ -127,10 +177,38 @@ impl api::Footage for StoredFootage {
 
     async fn forget_camera(&self, camera_uid: &str) -> Result<(), FootageError> {
         // What is still on its way is thrown away when it comes: the camera is known to be deleted.
-        self.delete(camera_uid, 0, i64::MAX).await
+        self.delete(camera_uid, 0, i64::MAX).await?;
+        self.delete_image(&snapshot_prefix(camera_uid)).await
     }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> FootageError {
-    FootageError(Box::new(error))
+    FootageError::Away(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shelf_of_thumbnails_has_an_end() {
+        let thumbnails = Thumbnails::default();
+        let fit = Fit::new(90, 50).expect("a box");
+        thumbnails.put("a", fit, Bytes::from_static(b"small"));
+        assert_eq!(thumbnails.get("a", fit).as_deref(), Some(b"small".as_slice()));
+        assert_eq!(thumbnails.get("a", Fit::new(90, 51).expect("a box")), None);
+        assert_eq!(thumbnails.get("b", fit), None);
+        let large = Bytes::from(vec![0; SHELF_BYTES / 4]);
+        for number in 0..100 {
+            thumbnails.put(&number.to_string(), fit, large.clone());
+            thumbnails.put(&number.to_string(), fit, large.clone());
+            let shelf = thumbnails.0.lock();
+            let bytes: usize = shelf.by_key.values().map(Bytes::len).sum();
+            assert!(shelf.bytes == bytes && bytes <= SHELF_BYTES);
+        }
+        for number in 0..2 * SHELF {
+            thumbnails.put(&number.to_string(), fit, Bytes::new());
+            assert!(thumbnails.0.lock().by_key.len() <= SHELF);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A pod that viewers and API clients talk to.
 
 use super::directory::Directory;
-use super::footage::StoredFootage;
+use super::footage::{StoredFootage, Thumbnails};
 use super::pod::{self, Pod};
 use super::pods::PoolPods;
 use super::ports::Ports;
@@ -121,32 +121,40 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
         secret: auth.relay_secret().secret().clone(),
     });
     let elsewhere = others.elsewhere();
+    let finishing = Arc::new(tokio::sync::Notify::new());
     let catalogue = Arc::new(SqlCatalogue {
         database: database.clone(),
+        finishing: finishing.clone(),
     });
     let pool = pool_router(directory.clone(), auth.clone()).merge(index_router(catalogue, auth.clone()));
     let keys = KeySource::Folder(pod.storage_dir.clone());
     let bucket = recording::follow_bucket(world.clone(), keys, None, ending.clone());
     let deleting = Arc::new(tokio::sync::Notify::new());
-    recording::keep(
-        &world,
-        database.clone(),
-        bucket.clone(),
-        deleting.clone(),
-        ending.clone(),
-    );
     let snapshots = Snapshots::new(hub.clone(), recording::workers(&pod.workers));
-    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots);
+    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots.clone());
     let footage = Arc::new(StoredFootage {
         playback: archive.playback.clone(),
         index: database.clone(),
-        bucket,
-        deleting,
+        bucket: bucket.clone(),
+        deleting: deleting.clone(),
+        snapshots: snapshots.clone(),
+        thumbnails: Thumbnails::default(),
     });
     let nodes = Arc::new(recorder::PoolNodes {
         world: world.clone(),
         namespace: pod.pod_namespace.clone(),
     });
+    let keeping = recording::Keeping {
+        world: &world,
+        database: database.clone(),
+        bucket,
+        playback: archive.playback.clone(),
+        snapshots,
+        nodes: nodes.clone(),
+        deleting,
+        finishing,
+    };
+    keeping.start(&ending);
     let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth,

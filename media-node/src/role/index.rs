@@ -2,13 +2,15 @@
 
 use super::recording::{self, KeySource};
 use crate::args::{self, IndexAction};
-use crate::cluster::Identity;
-use crate::cluster::kubernetes;
+use crate::cluster::folder::Folder;
+use crate::cluster::resource::World;
+use crate::cluster::{Identity, kubernetes};
 use crate::record::{Census, Depth, rebuild, verify};
 use crate::store::object::Bucket;
 use crate::store::sql::{Database, Location};
 use anyhow::{Context, bail};
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +33,7 @@ pub async fn run(args: args::Index) -> anyhow::Result<()> {
     let database = Database::open(&location).await?;
     let bucket = match &args.pod_name {
         Some(name) => of_pool(&args, name, &stop).await?,
-        None => recording::embedded(&args.data, &stop).await?.bucket(),
+        None => of_node(&args, &stop).await?,
     };
     bucket.check().await.context("the bucket can't be used")?;
     let begun = Instant::now();
@@ -75,6 +77,45 @@ async fn of_pool(args: &args::Index, name: &str, stop: &CancellationToken) -> an
     };
     let (world, _feeds) = kubernetes::feed(&client, &me, stop);
     let keys = KeySource::Folder(args.storage_dir.clone());
+    named(world, keys, stop).await
+}
+
+/// What a standalone node with these folders uses: the bucket that its MediaPool names, or the object store in its data folder.
+async fn of_node(args: &args::Index, stop: &CancellationToken) -> anyhow::Result<Bucket> {
+    let manifests = args.manifests.clone();
+    let manifests = manifests.unwrap_or_else(|| args.data.join("manifests"));
+    if args.manifests.is_some() && !manifests.is_dir() {
+        bail!(
+            "there is no folder {}: give that of the node's manifests",
+            manifests.display()
+        );
+    }
+    if manifests.is_dir() {
+        let (world, folder) = Folder::open(manifests.clone())
+            .await
+            .with_context(|| format!("can't read the folder {}", manifests.display()))?;
+        let problems = folder.problems();
+        let may_be_pool = |object: Option<&str>| object.is_none_or(|object| object.starts_with("MediaPool"));
+        let unread = problems
+            .borrow()
+            .iter()
+            .find(|p| may_be_pool(p.object.as_deref()))
+            .cloned();
+        if let Some(problem) = unread {
+            let (file, line) = (&problem.file, problem.line);
+            bail!(
+                "{file}, line {line}: {}; put it right first, for it may name the bucket",
+                problem.error
+            );
+        }
+        if world.pool().is_some_and(|pool| pool.spec.storage.is_some()) {
+            return named(world, KeySource::Secrets(Arc::new(folder)), stop).await;
+        }
+    }
+    Ok(recording::embedded(&args.data, stop).await?.bucket())
+}
+
+async fn named(world: World, keys: KeySource, stop: &CancellationToken) -> anyhow::Result<Bucket> {
     let mut bucket = recording::follow_bucket(world, keys, None, stop.clone());
     let found = tokio::time::timeout(PATIENCE, bucket.wait_for(Option::is_some)).await;
     let found = found.context("the MediaPool names no bucket that can be used: write spec.storage")??;

@@ -1,12 +1,13 @@
 //! Builds what records: the spool, the recorders, the way to the bucket and to the index.
 
-use crate::api::Archive;
+use crate::api::{Archive, Nodes};
 use crate::args;
 use crate::cluster::recording::{Scheduling, keepings};
 use crate::cluster::resource::{ResourceWriter, SecretData, Secrets, World};
 use crate::hub::Hub;
 use crate::record::{
-    self, Catalogue, Keeper, Playback, Recorders, Snapshots, States, Uploader, UploaderParts,
+    self, Catalogue, Finisher, Keeper, Playback, Portraits, Recorders, Sitter, Snapshots, States, Uploader,
+    UploaderParts,
 };
 use crate::store::object::{Bucket, Embedded, Keys, Location};
 use crate::store::spool::Spool;
@@ -310,20 +311,67 @@ pub(super) fn archive(
     }
 }
 
-/// Deletes old footage until `stop`.
-pub(super) fn keep(
-    world: &World,
-    database: Database,
-    bucket: watch::Receiver<Option<Bucket>>,
-    bell: Arc<Notify>,
-    stop: CancellationToken,
-) {
-    let world = world.clone();
-    let keeper = Keeper {
-        database,
-        bucket,
-        rules: Arc::new(move || keepings(&world)),
-        bell,
-    };
-    tokio::spawn(keeper.run(stop));
+/// What takes care of recordings and pictures once they are stored. Each gateway has it.
+pub(super) struct Keeping<'a> {
+    pub(super) world: &'a World,
+    pub(super) database: Database,
+    pub(super) bucket: watch::Receiver<Option<Bucket>>,
+    pub(super) playback: Playback,
+    pub(super) snapshots: Snapshots,
+    /// Says where a camera runs.
+    pub(super) nodes: Arc<dyn Nodes>,
+    /// Rings when something is to be deleted.
+    pub(super) deleting: Arc<Notify>,
+    /// Rings when a recording is whole.
+    pub(super) finishing: Arc<Notify>,
+}
+
+impl Keeping<'_> {
+    /// Deletes what is too old, measures what is new, and keeps pictures of channels, until `stop`.
+    pub(super) fn start(self, stop: &CancellationToken) {
+        let (world, sitting) = (self.world.clone(), self.world.clone());
+        let keeper = Keeper {
+            database: self.database.clone(),
+            bucket: self.bucket.clone(),
+            rules: Arc::new(move || keepings(&world)),
+            bell: self.deleting.clone(),
+        };
+        tokio::spawn(keeper.run(stop.clone()));
+        let finisher = Finisher {
+            database: self.database.clone(),
+            playback: self.playback,
+            snapshots: self.snapshots.clone(),
+            bucket: self.bucket.clone(),
+            bell: self.finishing,
+            deleting: self.deleting.clone(),
+        };
+        tokio::spawn(finisher.run(stop.clone()));
+        let nodes = self.nodes;
+        let portraits = Portraits {
+            database: self.database,
+            snapshots: self.snapshots,
+            bucket: self.bucket,
+            sitters: Arc::new(move || sitters(&sitting, &*nodes)),
+            deleting: self.deleting,
+        };
+        tokio::spawn(portraits.run(stop.clone()));
+    }
+}
+
+/// Cameras whose streams run.
+fn sitters(world: &World, nodes: &dyn Nodes) -> Vec<Sitter> {
+    let cameras = world.cameras.state();
+    let sitting = cameras.iter().filter_map(|camera| {
+        let connected = camera.condition(condition::kind::CONNECTED)?;
+        if !connected.is_true() || camera.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        Some(Sitter {
+            camera_uid: camera.metadata.uid.clone()?,
+            path: StreamPath::parse(&camera.path())?,
+            node: nodes.node_of(camera),
+            since: connected.last_transition_time.0.as_second(),
+        })
+    });
+    sitting.collect()
 }

@@ -1,7 +1,7 @@
 //! Everything in one process, without Kubernetes.
 
 use super::directory::Directory;
-use super::footage::StoredFootage;
+use super::footage::{StoredFootage, Thumbnails};
 use super::limits;
 use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
@@ -122,12 +122,14 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
     let keys = KeySource::Secrets(Arc::new(folder.clone()));
     let bucket = recording::follow_bucket(world.clone(), keys, Some(objects.bucket()), storing.clone());
     let snapshots = Snapshots::new(hub.clone(), recording::workers(&args.workers));
+    let finishing = Arc::new(tokio::sync::Notify::new());
     let recording = Recording::start(recording::Parts {
         world: world.clone(),
         hub: hub.clone(),
         states,
         catalogue: Arc::new(SqlCatalogue {
             database: database.clone(),
+            finishing: finishing.clone(),
         }),
         bucket: bucket.clone(),
         snapshots: snapshots.clone(),
@@ -155,25 +157,31 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         ordinal: Ordinal::default(),
     });
     let deleting = Arc::new(tokio::sync::Notify::new());
-    recording::keep(
-        &world,
-        database.clone(),
-        bucket.clone(),
-        deleting.clone(),
-        ending.clone(),
-    );
-    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots);
+    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots.clone());
     let footage = Arc::new(StoredFootage {
         playback: archive.playback.clone(),
         index: database.clone(),
-        bucket,
-        deleting,
+        bucket: bucket.clone(),
+        deleting: deleting.clone(),
+        snapshots: snapshots.clone(),
+        thumbnails: Thumbnails::default(),
     });
     let nodes = Arc::new(recorder::OnlyNode {
         world: world.clone(),
         address: args.ports.bind,
         life: hex::encode(rand::random::<[u8; 8]>()),
     });
+    let keeping = recording::Keeping {
+        world: &world,
+        database: database.clone(),
+        bucket,
+        playback: archive.playback.clone(),
+        snapshots,
+        nodes: nodes.clone(),
+        deleting,
+        finishing,
+    };
+    keeping.start(&ending);
     let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth: auth.clone(),

@@ -13,7 +13,7 @@ const MOST_ALLOCATED: &str = "268435456";
 const QUALITY: &str = "4";
 
 /// A box that a picture is to fit in. It keeps its proportions, and is not made larger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fit {
     width: u16,
     height: u16,

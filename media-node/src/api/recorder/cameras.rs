@@ -201,6 +201,7 @@ fn new_fact(grade_id: i64) -> CameraFact {
         clicks: 0,
         image_key: None,
         image_taken: 0,
+        image_tried: 0,
         former_image_key: None,
         former_image_taken: 0,
         created: 0,
@@ -434,12 +435,13 @@ pub(super) async fn delete(api: &Api, parameters: &Parameters) -> Result<Respons
         if let Some(credentials) = &channel.camera.spec.credentials {
             owned_secret::drop(&*api.specs, &target.namespace, &credentials.secret_name).await;
         }
-        api.recorder.footage.forget_camera(channel.uid()).await?;
         database.delete_recordings_of(channel.uid()).await?;
         database.delete_camera_fact(channel.uid()).await?;
         for kind in ["camera", "image"] {
             database.close_resource_id(API, kind, channel.uid()).await?;
         }
+        // Last, for what is stored from here on is thrown away by who stores it.
+        api.recorder.footage.forget_camera(channel.uid()).await?;
         tracing::info!(camera = %target, camera_id = channel.id, "a channel was deleted");
     }
     Ok(wire::done())

@@ -1,5 +1,6 @@
 //! What was recorded, as files that can be read in parts. Which segments make one up is the recorder's.
 
+use crate::record::SnapshotError;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -22,7 +23,7 @@ pub trait Footage: Send + Sync + 'static {
     /// A snapshot, a JPEG; none if there is none of that key.
     async fn image(&self, key: &str) -> Result<Option<Image>, FootageError>;
 
-    /// The same, resized to fit a box of so many pixels; none also where that can't be done.
+    /// The same, made to fit a box of so many pixels, each of 1 to 1920.
     async fn thumbnail(&self, key: &str, width: u16, height: u16) -> Result<Option<Image>, FootageError>;
 
     /// Deletes what lies wholly between the two times. It has taken note of that for good when it returns; stored objects
@@ -61,7 +62,19 @@ pub struct Image {
     pub last_modified: SystemTime,
 }
 
-/// The store of footage did not answer.
+/// Why there is nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("the footage can't be read or deleted now")]
-pub struct FootageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum FootageError {
+    /// The store of footage did not answer.
+    #[error("the footage can't be read or deleted now")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What makes pictures is missing, or has failed.
+    #[error("a picture can't be made")]
+    Picture(#[from] SnapshotError),
+}
+
+impl FootageError {
+    pub fn cause(&self) -> String {
+        std::error::Error::source(self).map_or_else(String::new, ToString::to_string)
+    }
+}

@@ -147,6 +147,7 @@ mod tests {
             end_ms,
             bytes: 0,
             image_key: None,
+            measured: true,
             clicks: 0,
             created: 0,
             updated: 0,

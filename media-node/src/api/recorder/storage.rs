@@ -88,16 +88,23 @@ async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
     match find(&api, path).await {
         Ok(Some(thing)) => answer(thing, request.method(), request.headers()).await,
         Ok(None) => error::Error::NotFound.into_response(),
-        Err(_) => error::Error::Unavailable("the footage is away").into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-async fn find(api: &Api, path: &str) -> Result<Option<Thing>, Fault> {
+/// Whatever it was, it is told where it happened.
+fn away(fault: impl Into<Fault>) -> error::Error {
+    let _: Fault = fault.into();
+    error::Error::Unavailable("the footage is away")
+}
+
+async fn find(api: &Api, path: &str) -> Result<Option<Thing>, error::Error> {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["rec", camera, _day, name] => {
             let uniq = name.split('_').next().unwrap_or_default();
-            let row = api.recorder.database.recording_by_uniq(uniq).await?;
+            let row = api.recorder.database.recording_by_uniq(uniq).await;
+            let row = row.map_err(away)?;
             let Some(row) = row.filter(|row| row.camera_id.to_string() == *camera) else {
                 return Ok(None);
             };
@@ -106,7 +113,8 @@ async fn find(api: &Api, path: &str) -> Result<Option<Thing>, Fault> {
                     .recorder
                     .footage
                     .file(&row.camera_uid, row.start_ms, row.end_ms)
-                    .await?;
+                    .await
+                    .map_err(away)?;
                 return Ok(file.map(Thing::Video));
             }
             match name.strip_prefix(&image_name(&row)) {
@@ -122,12 +130,14 @@ async fn find(api: &Api, path: &str) -> Result<Option<Thing>, Fault> {
                 return Ok(None);
             };
             let database = &api.recorder.database;
-            let Some(uid) = database.resource_of(API, "camera", camera).await? else {
+            let uid = database.resource_of(API, "camera", camera).await;
+            let Some(uid) = uid.map_err(away)? else {
                 return Ok(None);
             };
             let key = database
                 .camera_fact(&uid)
-                .await?
+                .await
+                .map_err(away)?
                 .and_then(|fact| snapshot(&fact, taken, now()));
             image(api, key, size).await
         }
@@ -150,18 +160,22 @@ fn now() -> i64 {
 }
 
 /// `size` is what follows the image's name: nothing, or `_<width>x<height>`.
-async fn image(api: &Api, key: Option<String>, size: &str) -> Result<Option<Thing>, Fault> {
+async fn image(api: &Api, key: Option<String>, size: &str) -> Result<Option<Thing>, error::Error> {
     let Some(key) = key else {
         return Ok(None);
     };
     let footage = &api.recorder.footage;
     if size.is_empty() {
-        return Ok(footage.image(&key).await?.map(Thing::Image));
+        return Ok(footage.image(&key).await.map_err(away)?.map(Thing::Image));
     }
     let Some((width, height)) = box_of(size) else {
         return Ok(None);
     };
-    Ok(footage.thumbnail(&key, width, height).await?.map(Thing::Image))
+    match footage.thumbnail(&key, width, height).await {
+        Ok(image) => Ok(image.map(Thing::Image)),
+        Err(FootageError::Picture(error)) => Err(error.into()),
+        Err(error) => Err(away(error)),
+    }
 }
 
 fn box_of(size: &str) -> Option<(u16, u16)> {
@@ -176,7 +190,7 @@ fn box_of(size: &str) -> Option<(u16, u16)> {
 
 impl From<FootageError> for Fault {
     fn from(error: FootageError) -> Self {
-        tracing::warn!(%error, cause = %error.0, "the footage failed a call of the cloud recorder's API");
+        tracing::warn!(%error, cause = error.cause(), "the footage failed a call of the cloud recorder's API");
         Self::Unavailable
     }
 }
@@ -229,7 +243,7 @@ async fn answer(thing: Thing, method: &Method, headers: &HeaderMap) -> Response 
             Thing::Video(file) => match file.read(span.clone()).await {
                 Ok(bytes) => Body::from_stream(bytes),
                 Err(error) => {
-                    tracing::warn!(%error, cause = %error.0, "a video can't be read");
+                    tracing::warn!(%error, cause = error.cause(), "a video can't be read");
                     return error::Error::Unavailable("the footage is away").into_response();
                 }
             },

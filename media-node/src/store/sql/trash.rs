@@ -12,6 +12,8 @@ use std::collections::HashMap;
 
 /// Rows of one statement, within what SQLite takes.
 const ROWS: usize = 500;
+/// How long objects may still come below a prefix that is to go, in seconds.
+const LATECOMERS: i64 = 60;
 
 /// How long the footage of a camera is kept. None is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +62,20 @@ impl Database {
             .all(&self.connections)
             .await;
         keys.map_err(|source| self.error(source))
+    }
+
+    /// All below a prefix is gone. Who was storing something there when it was noted may not have noticed yet, so that it is
+    /// looked at again for a minute.
+    pub async fn empty_trash_below(&self, prefix: &str) -> Result<(), Error> {
+        let emptied = async {
+            let now = clock::read(&self.connections).await?;
+            object_trash::Entity::delete_many()
+                .filter(object_trash::Column::Key.eq(prefix))
+                .filter(object_trash::Column::Since.lte(now - LATECOMERS))
+                .exec(&self.connections)
+                .await
+        };
+        emptied.await.map(drop).map_err(|source| self.error(source))
     }
 
     /// Those objects are gone.

@@ -30,6 +30,8 @@ pub struct Model {
     /// Of the one before: a list that was just fetched names it still.
     pub former_image_key: Option<String>,
     pub former_image_taken: i64,
+    /// When somebody last set out to take one, in Unix seconds.
+    pub image_tried: i64,
     /// Unix seconds, by the database's clock, as `updated`.
     pub created: i64,
     pub updated: i64,

@@ -30,8 +30,11 @@ pub struct Model {
     /// Unix milliseconds, as `end_ms`.
     pub start_ms: i64,
     pub end_ms: i64,
+    /// Of its MP4: exact if it is `measured`, and else an estimate.
     pub bytes: i64,
     pub image_key: Option<String>,
+    /// Whether its MP4 and its snapshot have been looked after.
+    pub measured: bool,
     pub clicks: i64,
     /// When it was stored, in Unix seconds.
     pub created: i64,

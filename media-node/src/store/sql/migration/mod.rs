@@ -7,6 +7,7 @@ mod m0004_recorder;
 mod m0005_segments;
 mod m0006_retention;
 mod m0007_segment_bytes;
+mod m0008_pictures;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_segments::Migration),
             Box::new(m0006_retention::Migration),
             Box::new(m0007_segment_bytes::Migration),
+            Box::new(m0008_pictures::Migration),
         ]
     }
 }

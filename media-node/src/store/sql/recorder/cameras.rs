@@ -5,7 +5,8 @@ use crate::store::sql::entity::camera_fact;
 use crate::store::sql::{Database, Error, clock, writing};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    TransactionTrait,
 };
 use std::collections::HashMap;
 
@@ -145,25 +146,41 @@ impl Database {
         clicked.await.map_err(|source| self.error(source))
     }
 
+    /// When somebody last set out to take a snapshot, in Unix seconds, by the camera's uid; 0 is never.
+    pub async fn camera_images_tried(&self) -> Result<HashMap<String, i64>, Error> {
+        use camera_fact::Column::{ImageTried, Uid};
+        let found = camera_fact::Entity::find()
+            .select_only()
+            .columns([Uid, ImageTried])
+            .into_tuple::<(String, i64)>()
+            .all(&self.connections)
+            .await;
+        found
+            .map(|rows| rows.into_iter().collect())
+            .map_err(|source| self.error(source))
+    }
+
+    /// Takes it upon the caller to take a camera's snapshot now. False if somebody else has since `before`, or the camera is
+    /// gone.
+    pub async fn claim_camera_image(&self, uid: &str, before: i64, now: i64) -> Result<bool, Error> {
+        use camera_fact::Column::{ImageTried, Uid};
+        let claimed = camera_fact::Entity::update_many()
+            .col_expr(ImageTried, Expr::value(now))
+            .filter(Uid.eq(uid))
+            .filter(ImageTried.eq(before))
+            .exec(&self.connections)
+            .await;
+        let claimed = claimed.map_err(|source| self.error(source))?;
+        Ok(claimed.rows_affected > 0)
+    }
+
     /// Says that a camera has a new snapshot, taken at that time in Unix seconds. Gives the key of the one that nobody may
-    /// ask for any more, which is that before the last.
+    /// ask for any more: that before the last, or this one if the camera is gone.
     pub async fn set_camera_image(&self, uid: &str, key: &str, taken: i64) -> Result<Option<String>, Error> {
         let set = async {
             let transaction = self.connections.begin_with_options(writing()).await?;
-            let now = clock::read(&transaction).await?;
-            let leave = OnConflict::column(camera_fact::Column::Uid)
-                .do_nothing()
-                .to_owned();
-            let inserted = camera_fact::Entity::insert(defaults(uid, now))
-                .on_conflict(leave)
-                .exec_without_returning(&transaction)
-                .await;
-            match inserted {
-                Ok(_) | Err(DbErr::RecordNotInserted) => {}
-                Err(error) => return Err(error),
-            }
             let Some(row) = camera_fact::Entity::find_by_id(uid).one(&transaction).await? else {
-                return Ok(None);
+                return Ok(Some(key.to_owned()));
             };
             let same = row.image_key.as_deref() == Some(key);
             let change = camera_fact::ActiveModel {
@@ -223,6 +240,7 @@ fn defaults(uid: &str, made: i64) -> camera_fact::ActiveModel {
         image_taken: Set(0),
         former_image_key: Set(None),
         former_image_taken: Set(0),
+        image_tried: Set(0),
         created: Set(made),
         updated: Set(made),
     }

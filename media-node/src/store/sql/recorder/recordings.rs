@@ -26,15 +26,13 @@ pub struct NewRecording {
     /// Unix milliseconds.
     pub start_ms: i64,
     pub end_ms: i64,
-    /// Of its MP4.
+    /// Of its MP4, as far as that can be said before it is measured.
     pub bytes: i64,
-    /// Of its snapshot, in the bucket.
-    pub image_key: Option<String>,
 }
 
 impl Database {
     /// Takes note of a closed recording, with the subject and teacher that its course has now. Told again, it changes what
-    /// the recorder may have learnt since: the end, the length and the snapshot. Gives its number; none, and nothing is
+    /// the recorder may have learnt since: the end and the length, which are measured again. Gives its number; none, and nothing is
     /// stored, when an API call has deleted the camera since it began, which threw all its recordings away.
     pub async fn store_recording(&self, new: &NewRecording) -> Result<Option<i64>, Error> {
         if self.is_thrown_away(&new.camera_uid, new.start_ms).await? {
@@ -75,7 +73,8 @@ impl Database {
                 start_ms: Set(new.start_ms),
                 end_ms: Set(new.end_ms),
                 bytes: Set(new.bytes),
-                image_key: Set(new.image_key.clone()),
+                image_key: Set(None),
+                measured: Set(false),
                 clicks: Set(0),
                 created: Set(now),
                 updated: Set(now),
@@ -96,13 +95,13 @@ impl Database {
                 .one(&transaction)
                 .await?;
             let row = found.ok_or_else(|| DbErr::RecordNotFound("the recording just stored".into()))?;
-            let image = new.image_key.clone().or_else(|| row.image_key.clone());
-            if (row.end_ms, row.bytes, &row.image_key) != (new.end_ms, new.bytes, &image) {
+            let is_same = row.end_ms == new.end_ms && (row.measured || row.bytes == new.bytes);
+            if !is_same {
                 let change = recording::ActiveModel {
                     id: Set(row.id),
                     end_ms: Set(new.end_ms),
                     bytes: Set(new.bytes),
-                    image_key: Set(image),
+                    measured: Set(false),
                     updated: Set(now),
                     ..Default::default()
                 };
@@ -112,6 +111,33 @@ impl Database {
             Ok(Some(row.id))
         };
         stored.await.map_err(|source| self.error(source))
+    }
+
+    /// Those whose MP4 nobody has measured yet, the newest first.
+    pub async fn unmeasured_recordings(&self, limit: u64) -> Result<Vec<Recording>, Error> {
+        let found = recording::Entity::find()
+            .filter(recording::Column::Measured.eq(false))
+            .order_by_desc(recording::Column::Id)
+            .limit(limit)
+            .all(&self.connections)
+            .await;
+        found.map_err(|source| self.error(source))
+    }
+
+    /// Says how long a recording's MP4 is, and which snapshot it has. False, and nothing is stored, if it is gone, or is another
+    /// than was measured.
+    pub async fn measure_recording(&self, measured: &Recording) -> Result<bool, Error> {
+        use recording::Column;
+        let stored = recording::Entity::update_many()
+            .col_expr(Column::Bytes, Expr::value(measured.bytes))
+            .col_expr(Column::ImageKey, Expr::value(measured.image_key.clone()))
+            .col_expr(Column::Measured, Expr::value(true))
+            .filter(Column::Id.eq(measured.id))
+            .filter(Column::EndMs.eq(measured.end_ms))
+            .exec(&self.connections)
+            .await;
+        let stored = stored.map_err(|source| self.error(source))?;
+        Ok(stored.rows_affected > 0)
     }
 
     /// Whether an API call has deleted the camera since this time, in Unix milliseconds: what it had recorded went with it.
