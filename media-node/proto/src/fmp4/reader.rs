@@ -21,6 +21,9 @@ const MAX_HEAD_BYTES: u64 = 16 << 20;
 /// Read at each box in one go: most `moof` boxes fit.
 const PEEK_BYTES: u64 = 4096;
 
+/// Times are signed elsewhere; half of the range is beyond any clock.
+pub(super) const MOST_DECODE_TIME: u64 = i64::MAX as u64 / 2;
+
 const FTYP: [u8; 4] = *b"ftyp";
 const MOOV: [u8; 4] = *b"moov";
 const MOOF: [u8; 4] = *b"moof";
@@ -78,7 +81,7 @@ pub struct SampleRun {
     pub base_decode_time: u64,
     /// In decoding order.
     pub samples: Vec<Sample>,
-    /// Within the fragment's payload.
+    /// Bytes of the file, within the fragment's payload.
     pub data: Range<u64>,
 }
 
@@ -371,8 +374,7 @@ fn sample_run(traf: &Bytes, moof_at: u64, tracks: &Tracks) -> Result<SampleRun, 
         1 => tfdt.u64()?,
         _ => u64::from(tfdt.u32()?),
     };
-    // Times are signed elsewhere; half of the range is beyond any clock.
-    if base_decode_time > i64::MAX as u64 / 2 {
+    if base_decode_time > MOST_DECODE_TIME {
         return Err(tfdt.out_of_range("baseMediaDecodeTime", base_decode_time));
     }
     let mut trun = Fields::new(TRUN, required(kind, traf, TRUN)?);

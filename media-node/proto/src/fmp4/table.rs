@@ -14,7 +14,7 @@
 //! A varint has 7 bits a byte, the lowest first (LEB128); zigzag puts the sign into bit 0. All other numbers are big-endian.
 //! Some 3 bytes a sample.
 
-use super::reader::{Fragment, Sample, SampleRun};
+use super::reader::{Fragment, MOST_DECODE_TIME, Sample, SampleRun};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::HashMap;
 
@@ -129,6 +129,9 @@ pub fn parse(data: &[u8]) -> Result<Vec<Fragment>, Error> {
             let track = fields.byte()?;
             let before = ends.get(&track).copied().unwrap_or(0);
             let base_decode_time = before.wrapping_add(fields.signed()? as u64);
+            if base_decode_time > MOST_DECODE_TIME {
+                return Err(Error::Range);
+            }
             let start = payload_start.checked_add(fields.number()?).ok_or(Error::Range)?;
             let count = fields.count()?;
             samples_left = samples_left.checked_sub(count).ok_or(Error::Range)?;
@@ -299,6 +302,24 @@ mod tests {
             put(&mut out, zigzag(number));
             assert_eq!(Fields(&out).signed(), Ok(number));
         }
+        // Times are signed elsewhere.
+        let run = |base_decode_time| SampleRun {
+            track: 0,
+            base_decode_time,
+            samples: Vec::new(),
+            data: 0..0,
+        };
+        let table = |base_decode_time| {
+            write(&[Fragment {
+                offset: 0,
+                bytes: 0,
+                payload: 0..0,
+                runs: vec![run(base_decode_time)],
+            }])
+        };
+        assert!(parse(&table(MOST_DECODE_TIME)).is_ok());
+        assert_eq!(parse(&table(MOST_DECODE_TIME + 1)), Err(Error::Range));
+        assert_eq!(parse(&table(u64::MAX)), Err(Error::Range));
         assert_eq!(Fields(&[0xff; 10]).number(), Err(Error::Range));
         assert_eq!(Fields(&[0x80]).number(), Err(Error::Short));
     }
