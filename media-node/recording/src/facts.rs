@@ -56,6 +56,14 @@ pub struct TrackFacts {
 #[error("the object's metadata {0:?} is missing or wrong")]
 pub struct MetadataError(pub &'static str);
 
+impl MetadataError {
+    /// It is another segment's: the object was copied to where that one is not.
+    pub fn is_of_another(&self) -> bool {
+        self.0 == KEY
+    }
+}
+
+const KEY: &str = "weir-key";
 const CAMERA: &str = "weir-camera";
 const PATH: &str = "weir-path";
 const END: &str = "weir-end-ms";
@@ -67,6 +75,8 @@ const KEYFRAMES: &str = "weir-keyframes";
 const TRACKS: &str = "weir-tracks";
 /// Longer names are cut: a store takes 2 KiB of metadata in all.
 const MOST_NAME: usize = 512;
+/// No segment is longer: a day. One that were would be shown in place of all that others have of that time.
+const LONGEST_MS: i64 = 86_400_000;
 /// What a header may hold, and stores give back as it was.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -120,7 +130,7 @@ impl SegmentFacts {
         }
     }
 
-    /// What the key doesn't say: names in lower case, values in ASCII.
+    /// What the key doesn't say, and the key itself, which tells a copy: names in lower case, values in ASCII.
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
         let name = |text: &str| {
             let mut encoded = utf8_percent_encode(text, ENCODED).to_string();
@@ -132,6 +142,7 @@ impl SegmentFacts {
         };
         let tracks: Vec<String> = self.tracks.iter().map(TrackFacts::to_text).collect();
         [
+            (KEY, self.key().to_string()),
             (CAMERA, name(&self.camera)),
             (PATH, name(&self.path)),
             (END, self.end_ms.to_string()),
@@ -184,10 +195,15 @@ impl SegmentFacts {
                 .map(|text| TrackFacts::parse(text).ok_or(MetadataError(TRACKS)))
                 .collect::<Result<_, _>>()?,
         };
+        // Objects that were stored before it was written lack it.
+        if metadata.get(KEY).is_some_and(|told| *told != key.to_string()) {
+            return Err(MetadataError(KEY));
+        }
         if number::<u64>(text(BYTES)?, BYTES)? != bytes {
             return Err(MetadataError(BYTES));
         }
-        if facts.end_ms <= facts.start_ms {
+        let length_ms = facts.end_ms.saturating_sub(facts.start_ms);
+        if !(1..=LONGEST_MS).contains(&length_ms) {
             return Err(MetadataError(END));
         }
         if facts.init_bytes == 0 || facts.init_bytes > facts.table_offset || facts.table_offset >= bytes {
@@ -315,7 +331,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let good = facts().to_metadata();
-        for name in good.keys() {
+        for name in good.keys().filter(|name| *name != KEY) {
             let mut without = good.clone();
             without.remove(name);
             let error = SegmentFacts::from_metadata(&facts().key(), 10_000, &without).expect_err(name);
@@ -324,6 +340,8 @@ mod tests {
         for (name, value) in [
             (END, "0"),
             (END, "x"),
+            (END, "1767690000124"),
+            (END, "9223372036854775807"),
             (TABLE, "10000"),
             (TABLE, "800"),
             (INIT, "0"),
@@ -337,6 +355,18 @@ mod tests {
                 "{name} {value}"
             );
         }
+        // A copy of another segment, which would last until that one's end.
+        let mut earlier = facts();
+        earlier.start_ms -= 3_600_000;
+        let error = SegmentFacts::from_metadata(&earlier.key(), 10_000, &good).expect_err("a copy");
+        assert!(error.is_of_another());
+        // One that was stored before keys were written.
+        let mut older = good.clone();
+        older.remove(KEY);
+        assert_eq!(
+            SegmentFacts::from_metadata(&facts().key(), 10_000, &older),
+            Ok(facts())
+        );
         // Cut short.
         assert!(SegmentFacts::from_metadata(&facts().key(), 9_000, &good).is_err());
     }

@@ -215,6 +215,9 @@ async fn look(bucket: Bucket, found: Found) -> (Found, Result<Looked, CensusErro
         };
         match SegmentFacts::from_metadata(&key, head.bytes, &head.metadata) {
             Ok(facts) => Ok(Looked::Good { facts, read: false }),
+            Err(error) if error.is_of_another() => Ok(Looked::Bad(
+                "it is another segment's, copied here: delete it, or copy it to where it belongs".to_owned(),
+            )),
             Err(_) => read(&bucket, &key, head.bytes).await,
         }
     };
