@@ -8,6 +8,8 @@ use weir_proto::media::{AccessUnit, Timestamp, TrackKind, Tracks};
 /// A fragment ends with the first picture this long after its first, or before a keyframe: what a kill costs
 /// at most.
 const FRAGMENT: Duration = Duration::from_secs(1);
+/// Of a track that goes on while the main track has stopped, a fragment holds so much: it neither waits in memory nor is lost.
+const ALONE: Duration = Duration::from_secs(10);
 /// Keyframes come a tick early or late.
 const TOLERANCE: Duration = Duration::from_millis(10);
 
@@ -77,6 +79,11 @@ impl Cutter {
         self.cut_soon || au.dts.since(current.first) >= enough
     }
 
+    /// Whether a segment is in hand.
+    pub(super) const fn is_open(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// The next keyframe begins a segment.
     pub(super) fn cut_soon(&mut self) {
         self.cut_soon = self.current.is_some();
@@ -117,6 +124,11 @@ impl Cutter {
             }
         }
         self.fragmenter.push(au);
+        if au.track != self.main_track && self.fragmenter.span(au.track) >= ALONE {
+            current.fragments += 1;
+            let end = current.last.offset(current.step_ticks);
+            out.push(Cut::Fragment(self.fragmenter.finish(current.fragments, end)));
+        }
     }
 
     /// Ends the segment in hand where it is.

@@ -488,7 +488,7 @@ fn keyframe(segment: &SegmentFacts, head: &Head, at_ms: i64) -> Option<Place> {
             }
             let pts = dts + i64::from(sample.composition_offset);
             let zero = *zero.get_or_insert(pts);
-            let shown_ms = segment.start_ms + (pts - zero) * 1000 / i64::from(rate);
+            let shown_ms = segment.start_ms + Timestamp::new(pts - zero, rate).as_millis();
             if found.is_some() && shown_ms > at_ms {
                 return found;
             }
@@ -525,10 +525,7 @@ fn fine_entries(
 ) -> Vec<Entry> {
     let segment = part.segment;
     let main = fmp4::main_track(&head.tracks);
-    let rate = head
-        .tracks
-        .get(main)
-        .map_or(1, |track| i64::from(track.clock_rate.max(1)));
+    let rate = head.tracks.get(main).map_or(1, |track| track.clock_rate.max(1));
     let Some(zero) = head
         .fragments
         .iter()
@@ -540,9 +537,18 @@ fn fine_entries(
     let uri = link(&segment.key());
     let mut entries: Vec<Entry> = Vec::new();
     for fragment in &head.fragments {
-        let Some(run) = fragment.run(main) else { continue };
-        let start_ms = segment.start_ms + (run.base_decode_time - zero) as i64 * 1000 / rate;
-        let duration_ms = run.duration() as i64 * 1000 / rate;
+        let Some(run) = fragment.run(main) else {
+            // Sound without pictures belongs to what is before it.
+            if let Some(last) = entries.last_mut()
+                && last.offset + last.bytes == fragment.offset
+            {
+                last.bytes += fragment.bytes;
+            }
+            continue;
+        };
+        let after = Timestamp::new(run.base_decode_time as i64 - zero as i64, rate);
+        let start_ms = segment.start_ms + after.as_millis();
+        let duration_ms = Timestamp::new(run.duration() as i64, rate).as_millis();
         let middle_ms = start_ms + duration_ms / 2;
         if middle_ms < part.from_ms || middle_ms >= part.to_ms || start_ms >= to_ms {
             continue;
@@ -578,6 +584,30 @@ mod tests {
     use weir_proto::fmp4::{Sample, SampleRun};
     use weir_proto::media::codec::h264;
     use weir_proto::media::{CodecParameters, Track};
+
+    #[test]
+    fn entries_keep_sound_that_goes_on_alone() {
+        let mut head = head();
+        // The second fragment has no pictures, and the third begins before the first.
+        head.fragments[1].runs[0].track = 1;
+        head.fragments[1].offset = 1200;
+        head.fragments[2].runs[0].base_decode_time = 6_000_000;
+        let segment = SegmentFacts {
+            start_ms: 50_000,
+            end_ms: 56_000,
+            ..SegmentFacts::default()
+        };
+        let part = Covered {
+            segment: &segment,
+            from_ms: 0,
+            to_ms: 100_000,
+        };
+        let entries = fine_entries(&part, &head, (0, 100_000), &|key: &SegmentKey| key.to_string());
+        assert_eq!(
+            (entries[0].start_ms, entries[0].offset, entries[0].bytes),
+            (50_000, 800, 800)
+        );
+    }
 
     /// Half a second a picture, every fourth a keyframe of 100 bytes, the others of 10; a fragment of two pictures
     /// each, at 1000, 2000, …

@@ -3,6 +3,7 @@
 use super::{Run, write_fragment};
 use crate::media::{AccessUnit, CodecParameters, Timestamp, TrackKind, Tracks};
 use bytes::{Bytes, BytesMut};
+use std::time::Duration;
 
 /// Gathers the access units of one fragment after the other. When a fragment ends is the caller's to say.
 #[derive(Debug)]
@@ -35,6 +36,13 @@ impl Fragmenter {
 
     pub fn is_empty(&self) -> bool {
         self.samples.iter().all(Vec::is_empty)
+    }
+
+    /// From the first access unit of a track to its last.
+    pub fn span(&self, track: u8) -> Duration {
+        let samples = self.samples.get(usize::from(track));
+        let ends = samples.and_then(|samples| Some((samples.first()?, samples.last()?)));
+        ends.map_or(Duration::ZERO, |(first, last)| last.dts.since(first.dts))
     }
 
     /// The fragment; `end` is when the main track's next access unit is decoded.

@@ -144,3 +144,45 @@ fn what_comes_before_a_keyframe_is_left_out() {
     cutter.finish(&mut cuts);
     assert_eq!(starts(&cuts), [starts(&cut(&clip, Duration::from_secs(1)))[1]]);
 }
+
+#[test]
+fn sound_that_goes_on_alone_does_not_wait_for_pictures() {
+    let clip = testing::h264_aac();
+    let (mut cutter, mut cuts) = (Cutter::new(&clip.tracks, Duration::from_mins(1)), Vec::new());
+    for au in &clip.access_units {
+        cutter.push(au, &mut cuts);
+    }
+    let fragments = |cuts: &[Cut]| cuts.iter().filter(|cut| matches!(cut, Cut::Fragment(_))).count();
+    let before = fragments(&cuts);
+    // The camera's picture fails for a minute; its sound goes on.
+    let sound = clip.access_units.iter().rfind(|au| au.track != 0).expect("sound");
+    for n in 1..=60 * 47 {
+        let au = AccessUnit {
+            dts: sound.dts.offset(n * 1024),
+            pts: sound.pts.offset(n * 1024),
+            ..sound.clone()
+        };
+        cutter.push(&au, &mut cuts);
+    }
+    assert!(
+        (5..=7).contains(&(fragments(&cuts) - before)),
+        "{}",
+        fragments(&cuts) - before
+    );
+    cutter.finish(&mut cuts);
+    let mut file = weir_proto::fmp4::init_segment(&clip.tracks).to_vec();
+    for cut in &cuts {
+        if let Cut::Fragment(bytes) = cut {
+            file.extend_from_slice(bytes);
+        }
+    }
+    let scanned = weir_proto::fmp4::scan(&file).expect("whole");
+    assert_eq!(scanned.tail, None);
+    let samples: usize = scanned
+        .fragments
+        .iter()
+        .flat_map(|f| &f.runs)
+        .map(|r| r.samples.len())
+        .sum();
+    assert_eq!(samples, clip.access_units.len() + 60 * 47);
+}
