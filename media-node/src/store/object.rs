@@ -27,18 +27,20 @@ use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, StreamExt};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
-use std::pin::Pin;
 use std::time::Duration;
+use tokio::time::timeout;
 use tracing::debug;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long one request may take, its body included: a part at 1 Mbit/s.
+/// How long one request may take, what is sent with it and a body that is read whole included: a part at 1 Mbit/s.
 const ATTEMPT: Duration = Duration::from_secs(90);
+/// How long the next bytes of a body may take that is read as it comes. The client itself waits for them for ever.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Larger objects are sent in parts. S3 takes parts from 5 MiB.
 pub const PART_BYTES: u64 = 8 << 20;
 /// How many keys one request may delete (S3).
@@ -308,9 +310,13 @@ impl Bucket {
             return Ok(Bytes::new());
         }
         let wanted = range.end - range.start;
-        let body = self.stream(key, range).await?.collect().await;
-        let bytes = body
-            .map_err(|error| Error::Broken(error.to_string()))?
+        let read = async {
+            let body = self.stream(key, range).await?.collect().await;
+            body.map_err(|error| Error::Broken(error.to_string()))
+        };
+        let read = timeout(ATTEMPT, read).await;
+        let bytes = read
+            .map_err(|_| Error::Broken(format!("not all came within {ATTEMPT:?}")))??
             .into_bytes();
         if bytes.len() as u64 != wanted {
             return Err(Error::Broken(format!("{} of {wanted} bytes came", bytes.len())));
@@ -374,23 +380,29 @@ impl Bucket {
             let names = names.map_err(|error| Error::Other(error.to_string()))?;
             let asked = self.client.delete_objects().bucket(&self.name).delete(names);
             let answer = asked.send().await.map_err(|error| Error::of(&error))?;
-            left.extend(answer.errors().iter().map(|error| {
-                let key = error.key().unwrap_or_default().to_owned();
-                (
-                    key,
-                    error.message().or(error.code()).unwrap_or_default().to_owned(),
-                )
-            }));
+            for error in answer.errors() {
+                let why = error.message().or(error.code()).unwrap_or_default().to_owned();
+                // It may be any of them: none counts as deleted.
+                let Some(key) = error.key() else {
+                    return Err(Error::Other(why));
+                };
+                left.push((key.to_owned(), why));
+            }
         }
         Ok(left)
     }
 }
 
-/// The chunks of a body, as a stream that tells what went wrong.
-pub fn chunks(mut body: ByteStream) -> BoxStream<'static, Result<Bytes, Error>> {
-    futures::stream::poll_fn(move |context| Pin::new(&mut body).poll_next(context))
-        .map_err(|error| Error::Broken(error.to_string()))
-        .boxed()
+/// The chunks of a body, as a stream that tells what went wrong, and ends when nothing comes any more.
+pub fn chunks(body: ByteStream) -> BoxStream<'static, Result<Bytes, Error>> {
+    futures::stream::try_unfold(body, async |mut body| {
+        let next = timeout(SILENCE, body.try_next()).await;
+        let chunk = next
+            .map_err(|_| Error::Broken(format!("nothing came for {SILENCE:?}")))?
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        Ok(chunk.map(|chunk| (chunk, body)))
+    })
+    .boxed()
 }
 
 /// A part of a file, read when it is sent.

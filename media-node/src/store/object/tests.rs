@@ -68,6 +68,57 @@ async fn what_is_put_is_there_whole_and_in_parts() {
     assert!(server.folder.path().join("weir/segments/a/100000.mp4").is_file());
 }
 
+/// A bucket at a server that answers with three of ten bytes and goes on for ever.
+async fn stalling() -> (Bucket, tokio::sync::oneshot::Receiver<()>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let (answered, answer) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a client");
+        let _ = socket.read(&mut [0; 4096]).await.expect("a request");
+        let text = "HTTP/1.1 206 Partial Content\r\ncontent-length: 10\r\n\r\nabc";
+        socket.write_all(text.as_bytes()).await.expect("answered");
+        answered.send(()).expect("somebody waits");
+        std::future::pending::<()>().await;
+    });
+    let location = Location {
+        bucket: "weir".to_owned(),
+        endpoint: Some(endpoint),
+        region: "us-east-1".to_owned(),
+        path_style: true,
+    };
+    let keys = Keys::Given {
+        id: "a".to_owned(),
+        secret: "b".to_owned().into(),
+    };
+    (Bucket::new(&location, keys), answer)
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_not_waited_for_for_ever() {
+    let (bucket, answer) = stalling().await;
+    let reading = tokio::spawn(async move { bucket.read("a", 0..10).await });
+    answer.await.expect("answered");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::pause();
+    let hour = Duration::from_hours(1);
+    let read = timeout(hour, reading).await.expect("it ends").expect("no panic");
+    assert!(matches!(read, Err(Error::Broken(_))), "{read:?}");
+    tokio::time::resume();
+
+    let (bucket, _answer) = stalling().await;
+    let mut body = chunks(bucket.stream("a", 0..10).await.expect("it begins"));
+    let first = body.next().await.expect("some").expect("bytes");
+    assert_eq!(first, "abc");
+    tokio::time::pause();
+    let next = timeout(hour, body.next()).await.expect("it ends");
+    assert!(matches!(next, Some(Err(Error::Broken(_)))), "{next:?}");
+    assert!(body.next().await.is_none());
+}
+
 #[tokio::test]
 async fn lists_are_in_order_and_deleted_objects_are_gone() {
     let server = server().await;
