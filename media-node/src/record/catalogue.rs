@@ -31,6 +31,11 @@ impl Catalogue for SqlCatalogue {
             {
                 return self.database.trash_objects(&[row.key]).await;
             }
+            // It was told before, and deleted since: listed again, it would be shown as long as it takes its object to go, and
+            // be missing after that.
+            if self.database.is_trash(&row.key).await? {
+                return Ok(());
+            }
             self.database.put_segments(&[row]).await
         };
         put.await
@@ -85,4 +90,56 @@ pub(super) fn row(segment: &SegmentFacts, key: &str) -> Result<SegmentRow, Catal
         bytes: segment.bytes,
         facts: serde_json::to_string(segment).map_err(|error| CatalogueError(error.to_string()))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::Location;
+
+    #[tokio::test]
+    async fn what_is_told_again_when_it_was_deleted_is_not_listed_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&Location::Sqlite(folder.path().join("index.sqlite")))
+            .await
+            .expect("a database");
+        let catalogue = SqlCatalogue {
+            database: database.clone(),
+            finishing: Arc::default(),
+        };
+        let facts = SegmentFacts {
+            camera_uid: "0a1b".to_owned(),
+            start_ms: 1000,
+            end_ms: 2000,
+            ..SegmentFacts::default()
+        };
+        let key = facts.key().to_string();
+        catalogue.stored(&facts, &key).await.expect("told");
+        database
+            .trash_segments(std::slice::from_ref(&key))
+            .await
+            .expect("deleted");
+        catalogue.stored(&facts, &key).await.expect("told again");
+        let listed = async || {
+            database
+                .segments("0a1b", 0, 10_000, 10)
+                .await
+                .expect("a list")
+                .len()
+        };
+        assert_eq!(listed().await, 0);
+        assert_eq!(
+            database.trash(10).await.expect("a list"),
+            std::slice::from_ref(&key)
+        );
+        database
+            .empty_trash(std::slice::from_ref(&key))
+            .await
+            .expect("gone");
+        catalogue
+            .stored(&facts, &key)
+            .await
+            .expect("another of that name");
+        assert_eq!(listed().await, 1);
+    }
 }

@@ -5,8 +5,8 @@ use super::entity::{object_trash, retention, segment};
 use super::{Database, Error, clock, writing};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, TransactionTrait,
 };
 use std::collections::HashMap;
 
@@ -48,6 +48,15 @@ impl Database {
                 .map_err(|source| self.error(source))?;
         }
         Ok(())
+    }
+
+    /// Whether an object is to go.
+    pub async fn is_trash(&self, key: &str) -> Result<bool, Error> {
+        let found = object_trash::Entity::find()
+            .filter(object_trash::Column::Key.eq(key))
+            .count(&self.connections)
+            .await;
+        Ok(found.map_err(|source| self.error(source))? > 0)
     }
 
     /// Objects that are to go, the oldest first; at most `limit`.
