@@ -104,9 +104,13 @@ impl Timeline {
         Some((self.origin? + at.as_micros()).div_euclid(1000))
     }
 
-    /// What [`Self::wall_ms`] would have said before our clock was last set.
-    pub fn former_wall_ms(&self, at: Timestamp) -> Option<i64> {
-        Some((self.former? + at.as_micros()).div_euclid(1000))
+    /// This timeline as it was before our clock was last set.
+    #[must_use]
+    pub fn former(&self) -> Self {
+        Self {
+            origin: self.former,
+            ..Self::default()
+        }
     }
 
     fn begin(&mut self, media: i64, wall: i64, difference: i64) {
@@ -196,7 +200,7 @@ mod tests {
             assert!(told.len() == 1 && told[0] < 1060, "{told:?}");
             let told = timeline.wall_ms(at(1999 * FRAME)).expect("noted");
             assert!((told - (after + 1999 * FRAME) / 1000).abs() < 100);
-            let told = timeline.former_wall_ms(at(999 * FRAME)).expect("noted");
+            let told = timeline.former().wall_ms(at(999 * FRAME)).expect("noted");
             assert!(
                 (told - (START + 999 * FRAME) / 1000).abs() < 100,
                 "what was before stays when it was"

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use weir_proto::media::{AccessUnit, Timestamp};
+use weir_proto::media::{AccessUnit, Timestamp, Tracks};
 use weir_recording::SegmentKey;
 use weir_recording::timeline::{Noted, Timeline};
 
@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(10);
 /// Keyframes that recordings may overlap by.
 const MOST_OVERLAP: usize = 100;
+/// A session may begin so much before the one before it ended, as what a burst brings is timed roughly.
+const MOST_BACK_MS: i64 = 5_000;
 /// Cuts that wait for the writer before the stream is left waiting.
 const MOST_PENDING: usize = 8;
 
@@ -168,61 +170,62 @@ impl Recorder {
 
     /// Hands what was cut to the writer.
     async fn write(&mut self, session: &mut Session) {
-        let mut settled = std::mem::take(&mut session.settled);
-        let before_step = settled.len();
-        let is_last = session.cuts.is_empty();
-        settled.extend(
-            std::mem::take(&mut session.cuts)
-                .into_iter()
-                .map(|cut| (cut, None)),
-        );
-        for (number, (cut, known)) in settled.into_iter().enumerate() {
-            if number == before_step && before_step > 0 {
-                session.last_ms = i64::MIN;
-            }
-            match cut {
-                Cut::Opened { tracks, start } => {
-                    let Some(start_ms) = known.or_else(|| session.timeline.wall_ms(start)) else {
-                        continue;
-                    };
-                    let start_ms = session.begins(start_ms);
-                    self.sequence = self.sequence.wrapping_add(1);
-                    let (key, facts) = {
-                        let wanted = self.wanted.borrow();
-                        let key = SegmentKey {
-                            camera_uid: wanted.camera_uid.clone(),
-                            start_ms,
-                            epoch: wanted.epoch.max(0) as u64,
-                            session: session.id,
-                            sequence: self.sequence,
-                        };
-                        let facts = Facts {
-                            camera: wanted.camera.clone(),
-                            path: wanted.path.to_string(),
-                        };
-                        (key, facts)
-                    };
-                    let labels = self.wanted.borrow().labels.clone();
-                    let uid = key.camera_uid.clone();
-                    let notes = self
-                        .recordings
-                        .segment_begins(&uid, &labels, start_ms, &session.keyframes());
-                    self.note(notes).await;
-                    self.send(Step::Open { key, facts, tracks }).await;
-                }
-                Cut::Fragment(bytes) => self.send(Step::Append(bytes)).await,
-                Cut::Closed { end } => {
-                    let end_ms = known.or_else(|| session.timeline.wall_ms(end));
-                    let end_ms = end_ms.unwrap_or(session.last_ms);
-                    let end_ms = session.ends(end_ms);
-                    self.send(Step::Close { end_ms }).await;
-                    let notes = self.recordings.segment_ended(end_ms);
-                    self.note(notes).await;
-                }
-            }
+        for (cut, known) in std::mem::take(&mut session.settled) {
+            self.write_one(session, cut, known).await;
         }
-        if before_step > 0 && is_last {
+        if std::mem::take(&mut session.stepped) {
             session.last_ms = i64::MIN;
+            // Times on both sides don't compare: what would span the step lasts for as long as the clock was set by, or begins
+            // after it ends. What comes is another recording.
+            let closing = self.recordings.close_all();
+            self.note(closing).await;
+        }
+        for cut in std::mem::take(&mut session.cuts) {
+            self.write_one(session, cut, None).await;
+        }
+    }
+
+    /// Hands one cut to the writer; `known` is when it was, where that is no longer the timeline's to say.
+    async fn write_one(&mut self, session: &mut Session, cut: Cut, known: Option<i64>) {
+        match cut {
+            Cut::Opened { tracks, start } => {
+                let Some(start_ms) = known.or_else(|| session.timeline.wall_ms(start)) else {
+                    return;
+                };
+                let start_ms = session.begins(start_ms);
+                self.sequence = self.sequence.wrapping_add(1);
+                let (key, facts) = {
+                    let wanted = self.wanted.borrow();
+                    let key = SegmentKey {
+                        camera_uid: wanted.camera_uid.clone(),
+                        start_ms,
+                        epoch: wanted.epoch.max(0) as u64,
+                        session: session.id,
+                        sequence: self.sequence,
+                    };
+                    let facts = Facts {
+                        camera: wanted.camera.clone(),
+                        path: wanted.path.to_string(),
+                    };
+                    (key, facts)
+                };
+                let labels = self.wanted.borrow().labels.clone();
+                let uid = key.camera_uid.clone();
+                let notes = self
+                    .recordings
+                    .segment_begins(&uid, &labels, start_ms, &session.keyframes());
+                self.note(notes).await;
+                self.send(Step::Open { key, facts, tracks }).await;
+            }
+            Cut::Fragment(bytes) => self.send(Step::Append(bytes)).await,
+            Cut::Closed { end } => {
+                let end_ms = known.or_else(|| session.timeline.wall_ms(end));
+                let end_ms = end_ms.unwrap_or(session.last_ms);
+                let end_ms = session.ends(end_ms);
+                self.send(Step::Close { end_ms }).await;
+                let notes = self.recordings.segment_ended(end_ms);
+                self.note(notes).await;
+            }
         }
     }
 
@@ -253,6 +256,10 @@ struct Session {
     cuts: Vec<Cut>,
     /// What was cut before our clock was set, and when it was by the clock as it went then.
     settled: Vec<(Cut, Option<i64>)>,
+    /// The timeline from before that, while the segment in hand goes on by it: up to the next keyframe.
+    former: Option<Timeline>,
+    /// All that was before is settled.
+    stepped: bool,
     keyframes: VecDeque<Timestamp>,
     main_track: u8,
     last: Option<Timestamp>,
@@ -262,15 +269,20 @@ struct Session {
 
 impl Session {
     fn new(stream: &Stream, recorder: &Recorder) -> Self {
-        let tracks = stream.tracks();
+        Self::of(stream.provenance().session, &stream.tracks(), recorder.segment)
+    }
+
+    fn of(id: u64, tracks: &Tracks, segment: Duration) -> Self {
         Self {
-            id: stream.provenance().session,
-            cutter: Cutter::new(&tracks, recorder.segment),
+            id,
+            cutter: Cutter::new(tracks, segment),
             timeline: Timeline::default(),
             cuts: Vec::new(),
             settled: Vec::new(),
+            former: None,
+            stepped: false,
             keyframes: VecDeque::new(),
-            main_track: weir_proto::fmp4::main_track(&tracks),
+            main_track: weir_proto::fmp4::main_track(tracks),
             last: None,
             last_ms: i64::MIN,
         }
@@ -283,16 +295,19 @@ impl Session {
             match event {
                 Event::Tracks(tracks) => {
                     self.main_track = weir_proto::fmp4::main_track(&tracks);
+                    if self.former.is_some() {
+                        self.settle();
+                    }
                     self.cutter.set_tracks(&tracks, &mut self.cuts);
                 }
-                Event::Unit(au) => self.unit(&au, recordings),
+                Event::Unit(au) => self.unit(&au, wall_micros(), recordings),
                 Event::Skipped(units) => {
                     warn!(
                         units,
                         "the disk is slower than the stream: access units are missing"
                     );
                     metrics::counter!("weir_record_missed_units_total").increment(units);
-                    self.cutter.finish(&mut self.cuts);
+                    self.finish();
                 }
                 Event::Ended => {
                     self.finish();
@@ -307,10 +322,13 @@ impl Session {
         true
     }
 
-    fn unit(&mut self, au: &AccessUnit, recordings: &mut Recordings) {
+    fn unit(&mut self, au: &AccessUnit, wall_micros: i64, recordings: &mut Recordings) {
         if au.track == self.main_track {
-            if self.timeline.note(au.dts, wall_micros()) == Noted::Stepped {
-                info!("the clock was set: a new segment begins");
+            if self.timeline.note(au.dts, wall_micros) == Noted::Stepped {
+                info!("the clock was set: a new segment begins with the next keyframe");
+                self.step();
+            }
+            if self.former.is_some() && self.cutter.cuts_at(au) {
                 self.settle();
             }
             if au.keyframe {
@@ -328,30 +346,52 @@ impl Session {
         self.cutter.push(au, &mut self.cuts);
     }
 
-    /// Our clock was set: what was before keeps its times, and what comes may lie before it.
-    fn settle(&mut self) {
-        self.cutter.finish(&mut self.cuts);
+    /// Our clock was set. Nothing is left out: the segment in hand goes on by the clock that it began with, up to the next
+    /// keyframe.
+    fn step(&mut self) {
+        // Set once more before that keyframe, it still goes by the first.
+        self.former.get_or_insert_with(|| self.timeline.former());
+        self.hold();
+        self.cutter.cut_soon();
+        self.keyframes.clear();
+        if !self.cutter.is_open() {
+            self.settle();
+        }
+    }
+
+    /// What was cut so far was by the former clock.
+    fn hold(&mut self) {
+        let Some(former) = &self.former else { return };
         for cut in std::mem::take(&mut self.cuts) {
             let at = match &cut {
-                Cut::Opened { start, .. } => self.timeline.former_wall_ms(*start),
-                Cut::Closed { end } => self.timeline.former_wall_ms(*end),
+                Cut::Opened { start, .. } => former.wall_ms(*start),
+                Cut::Closed { end } => former.wall_ms(*end),
                 Cut::Fragment(_) => None,
             };
             self.settled.push((cut, at));
         }
-        if self.settled.is_empty() {
-            self.last_ms = i64::MIN;
-        }
-        self.keyframes.clear();
+    }
+
+    /// What was before our clock was set keeps its times, and what comes may lie before it.
+    fn settle(&mut self) {
+        self.cutter.finish(&mut self.cuts);
+        self.hold();
+        self.former = None;
+        self.stepped = true;
     }
 
     fn finish(&mut self) {
-        self.cutter.finish(&mut self.cuts);
+        if self.former.is_some() {
+            self.settle();
+        } else {
+            self.cutter.finish(&mut self.cuts);
+        }
     }
 
     /// Segments of a session follow each other in wall time too.
     fn begins(&mut self, start_ms: i64) -> i64 {
-        self.last_ms = start_ms.max(self.last_ms);
+        // A machine that has just begun at 1970 gets pictures from before that; keys have no sign.
+        self.last_ms = start_ms.max(0).max(self.last_ms);
         self.last_ms
     }
 
@@ -405,6 +445,12 @@ impl Recordings {
         for label in labels {
             let begins = match self.open.get_mut(&label.schedule_uid) {
                 None => start_ms,
+                // The clock was set back between two sessions.
+                Some(open) if start_ms < open.note.end_ms.saturating_sub(MOST_BACK_MS) => {
+                    open.note.closed = true;
+                    notes.push(open.note.clone());
+                    start_ms
+                }
                 Some(open) if open.is_due(start_ms) => {
                     open.note.end_ms = start_ms;
                     open.note.closed = true;

@@ -1,6 +1,8 @@
 //! Recordings over segments: when they begin, are cut and end. What is on the disk is the loopback tests'.
 
 use super::*;
+use weir_proto::fmp4;
+use weir_proto::testing;
 
 const DOOR: &str = "0a1b";
 
@@ -89,4 +91,123 @@ fn the_same_recording_has_the_same_name() {
     };
     assert_eq!(note(1, 2).name(), note(1, 3).name());
     assert_ne!(note(1, 2).name(), note(2, 3).name());
+}
+
+#[test]
+fn a_clock_set_back_between_sessions_begins_another_recording() {
+    let mut recordings = Recordings::default();
+    let labels = [label("a", 60, 0)];
+    recordings.segment_begins(DOOR, &labels, 7_200_000, &[]);
+    recordings.segment_ended(7_260_000);
+    // A burst at the beginning of a session is timed roughly.
+    assert_eq!(
+        spans(&recordings.segment_begins(DOOR, &labels, 7_258_000, &[])),
+        []
+    );
+    recordings.segment_ended(7_300_000);
+    assert_eq!(
+        spans(&recordings.segment_begins(DOOR, &labels, 3_700_000, &[])),
+        [
+            ("a", 7_200_000, 7_300_000, true),
+            ("a", 3_700_000, 3_700_000, false)
+        ]
+    );
+    assert_eq!(
+        spans(&recordings.segment_ended(3_760_000)),
+        [("a", 3_700_000, 3_760_000, false)]
+    );
+}
+
+#[test]
+fn segments_begin_after_1970_and_not_before_each_other() {
+    let mut session = Session::of(7, &testing::h264_aac().tracks, Duration::from_mins(1));
+    assert_eq!(session.begins(-1500), 0);
+    assert_eq!(session.ends(700), 700);
+    assert_eq!(session.begins(650), 700);
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// What is written of a clip of four seconds, with a keyframe at each, when our clock is set back by an hour in the middle of
+/// the second. Cuts are handed on after every so many access units.
+async fn set_back(every: usize) -> Vec<Step> {
+    let clip = testing::h264_aac();
+    let wanted = Wanted {
+        camera_uid: DOOR.to_owned(),
+        camera: "door".to_owned(),
+        path: weir_proto::media::StreamPath::parse("door").expect("a path"),
+        epoch: 1,
+        on_demand: false,
+        leaving: false,
+        labels: vec![label("a", 0, 0)],
+    };
+    let (_sender, wanted) = watch::channel(wanted);
+    let (steps, mut written) = tokio::sync::mpsc::channel(1000);
+    let mut recorder = Recorder {
+        hub: Hub::new(),
+        states: Arc::default(),
+        segment: Duration::from_mins(1),
+        wanted,
+        steps,
+        recordings: Recordings::default(),
+        sequence: 0,
+    };
+    let mut session = Session::of(7, &clip.tracks, recorder.segment);
+    for (number, au) in clip.access_units.iter().enumerate() {
+        let media = au.dts.as_micros();
+        let back = if media >= 1_500_000 { HOUR_MS * 1000 } else { 0 };
+        session.unit(au, 10 * HOUR_MS * 1000 + media - back, &mut recorder.recordings);
+        if number % every == 0 {
+            recorder.write(&mut session).await;
+        }
+    }
+    session.finish();
+    recorder.write(&mut session).await;
+    let closing = recorder.recordings.close_all();
+    recorder.note(closing).await;
+    drop(recorder);
+    let mut all = Vec::new();
+    while let Some(step) = written.recv().await {
+        all.push(step);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_costs_no_picture_and_parts_recordings() {
+    let clip = testing::h264_aac();
+    for every in [1, 7, 1000] {
+        let (mut starts, mut ends, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut file = fmp4::init_segment(&clip.tracks).to_vec();
+        for step in set_back(every).await {
+            match step {
+                Step::Open { key, .. } => starts.push(key.start_ms),
+                Step::Append(bytes) => file.extend_from_slice(&bytes),
+                Step::Close { end_ms } => ends.push(end_ms),
+                Step::Note(note) => notes.push(note),
+            }
+        }
+        let fragments = fmp4::scan(&file).expect("whole").fragments;
+        let samples: usize = fragments
+            .iter()
+            .flat_map(|f| &f.runs)
+            .map(|r| r.samples.len())
+            .sum();
+        assert_eq!(samples, clip.access_units.len(), "every {every}");
+        let about = |a: i64, b: i64| (a - b).abs() < 150;
+        let (first, second) = (10 * HOUR_MS, 9 * HOUR_MS + 2000);
+        assert!(starts.len() == 2 && ends.len() == 2, "{starts:?} {ends:?}");
+        assert!(about(starts[0], first) && about(starts[1], second), "{starts:?}");
+        assert!(
+            about(ends[0], first + 2000) && about(ends[1], second + 2000),
+            "{ends:?}"
+        );
+        notes.retain(|note| note.closed);
+        let closed = spans(&notes);
+        assert_eq!(
+            closed,
+            [("a", starts[0], ends[0], true), ("a", starts[1], ends[1], true)],
+            "every {every}"
+        );
+    }
 }
