@@ -6,13 +6,17 @@
 //!          whole/<camera uid>/<the same>.mp4                         whole and synced; waits to be stored
 //!          whole/<camera uid>/<the same>.json                        all that is known of it
 //!          recordings/<name>.json                                    recordings that the index doesn't know yet
+//!          recordings/<name>.torn                                    such a note that can't be read; kept for people
 //!          refused/<camera uid>/<the same>.mp4                       nothing in it can be read; kept for people
 //! ```
 //! A file is moved from one folder to the other, so that a kill at any moment leaves it in one of them.
 
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 use weir_recording::{SegmentFacts, SegmentKey};
 
@@ -30,12 +34,16 @@ pub struct Spool {
     folder: PathBuf,
     /// Most bytes that whole segments may take.
     most_bytes: u64,
+    /// Notes on recordings that the disk has not taken yet, by name: newer than what it has.
+    unwritten: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
 }
 
 const OPEN: &str = "open";
 const WHOLE: &str = "whole";
 const REFUSED: &str = "refused";
 const RECORDINGS: &str = "recordings";
+/// Notes that are remembered while the disk takes none.
+const MOST_UNWRITTEN: usize = 10_000;
 
 impl Spool {
     /// Makes the folders that are missing.
@@ -49,6 +57,7 @@ impl Spool {
         Ok(Self {
             folder: folder.to_owned(),
             most_bytes,
+            unwritten: Arc::default(),
         })
     }
 
@@ -66,9 +75,7 @@ impl Spool {
     /// When there is one of that name, or the disk refuses.
     pub fn create(&self, key: &SegmentKey, note: &[u8]) -> io::Result<File> {
         let path = self.place(OPEN, key);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        self.make_folder(OPEN, key)?;
         fs::write(beside(&path), note)?;
         File::options().read(true).write(true).create_new(true).open(path)
     }
@@ -92,9 +99,7 @@ impl Spool {
     pub fn seal(&self, key: &SegmentKey, facts: &[u8]) -> io::Result<()> {
         use io::Write;
         let note = beside(&self.place(WHOLE, key));
-        if let Some(folder) = note.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        self.make_folder(WHOLE, key)?;
         let mut file = File::create(&note)?;
         file.write_all(facts)?;
         file.sync_all()?;
@@ -142,11 +147,12 @@ impl Spool {
         self.list(WHOLE)
     }
 
-    /// Drops the oldest until what is whole takes no more than it may, and the disk has `reserve` bytes left. Answers
-    /// with what was dropped.
+    /// Drops the oldest until what is whole takes no more than it may, and the disk has `reserve` bytes left. Where others have
+    /// filled the disk so far that this can't be had, half of what is left is for what waits. Answers with what was dropped.
     pub fn make_room(&self, reserve: u64) -> io::Result<Vec<Spooled>> {
         let mut whole = self.whole()?.into_iter();
         let mut used: u64 = whole.as_slice().iter().map(|s| s.bytes).sum();
+        let reserve = attainable(reserve, self.free_bytes()?, used);
         let mut dropped = Vec::new();
         while used > self.most_bytes || self.free_bytes()? < reserve {
             let Some(oldest) = whole.next() else { break };
@@ -170,7 +176,21 @@ impl Spool {
     }
 
     /// Writes a note on a recording, for good.
+    ///
+    /// # Errors
+    /// When the disk refuses. Then it is remembered, and is among the notes as long as this process runs.
     pub fn write_note(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        let mut unwritten = self.unwritten.lock();
+        let written = self.put_note(name, text);
+        if written.is_ok() {
+            unwritten.remove(name);
+        } else if unwritten.len() < MOST_UNWRITTEN {
+            unwritten.insert(name.to_owned(), text.to_vec());
+        }
+        written
+    }
+
+    fn put_note(&self, name: &str, text: &[u8]) -> io::Result<()> {
         use io::Write;
         let folder = self.folder.join(RECORDINGS);
         let part = folder.join(format!("{name}.part"));
@@ -182,24 +202,38 @@ impl Spool {
     }
 
     pub fn remove_note(&self, name: &str) -> io::Result<()> {
+        self.unwritten.lock().remove(name);
         gone(fs::remove_file(
             self.folder.join(RECORDINGS).join(format!("{name}.json")),
         ))
     }
 
-    /// All notes, by name.
+    /// A note that can't be read is none any more; people may look at it.
+    pub fn lay_note_aside(&self, name: &str) -> io::Result<()> {
+        let note = self.folder.join(RECORDINGS).join(format!("{name}.json"));
+        fs::rename(&note, note.with_extension("torn"))
+    }
+
+    /// All notes, by name. Those that the disk has not taken are offered to it again.
     pub fn notes(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
-        let mut notes = Vec::new();
+        let mut unwritten = self.unwritten.lock();
+        unwritten.retain(|name, text| self.put_note(name, text).is_err());
+        let mut notes = unwritten.clone();
         for entry in fs::read_dir(self.folder.join(RECORDINGS))? {
             let path = entry?.path();
             if path.extension().is_some_and(|end| end == "json")
                 && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+                && !notes.contains_key(name)
             {
-                notes.push((name.to_owned(), fs::read(&path)?));
+                match fs::read(&path) {
+                    Ok(text) => notes.insert(name.to_owned(), text),
+                    // Told and removed meanwhile, or none of ours.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound || path.is_dir() => None,
+                    Err(error) => return Err(error),
+                };
             }
         }
-        notes.sort();
-        Ok(notes)
+        Ok(notes.into_iter().collect())
     }
 
     /// When a file was last written to.
@@ -211,12 +245,21 @@ impl Spool {
         self.folder.join(part).join(&key.camera_uid).join(key.file_name())
     }
 
-    fn shift(&self, from: &str, to: &str, key: &SegmentKey) -> io::Result<()> {
-        let (from, to) = (self.place(from, key), self.place(to, key));
-        let Some(folder) = to.parent() else { return Ok(()) };
-        fs::create_dir_all(folder)?;
+    fn shift(&self, from_part: &str, to_part: &str, key: &SegmentKey) -> io::Result<()> {
+        let (from, to) = (self.place(from_part, key), self.place(to_part, key));
+        self.make_folder(to_part, key)?;
         fs::rename(&from, &to)?;
-        sync(folder)
+        to.parent().map_or(Ok(()), sync)
+    }
+
+    /// The camera's folder in that part, there for good: what is synced in a folder that is not goes with it.
+    fn make_folder(&self, part: &str, key: &SegmentKey) -> io::Result<()> {
+        let part = self.folder.join(part);
+        match fs::create_dir(part.join(&key.camera_uid)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => sync(&part),
+        }
     }
 
     fn list(&self, part: &str) -> io::Result<Vec<Spooled>> {
@@ -253,6 +296,11 @@ impl Spool {
         found.sort_by(|a, b| (a.key.start_ms, &a.path).cmp(&(b.key.start_ms, &b.path)));
         Ok(found)
     }
+}
+
+/// What may be kept free of a disk that has `free` bytes left, and `used` by what can be dropped.
+fn attainable(reserve: u64, free: u64, used: u64) -> u64 {
+    reserve.min(free.saturating_add(used) / 2)
 }
 
 /// The note on a segment.

@@ -56,8 +56,18 @@ fn a_full_spool_drops_its_oldest() {
     assert_eq!(dropped.iter().map(|s| s.key.start_ms).collect::<Vec<_>>(), [10]);
     assert_eq!(spool.whole().expect("a list").len(), 2);
     assert_eq!(spool.make_room(0).expect("room"), []);
-    // A disk that can't have so much left gives up all that may be given up.
-    assert_eq!(spool.make_room(u64::MAX).expect("room").len(), 2);
+    // What no dropping can make room for drops nothing.
+    assert_eq!(spool.make_room(u64::MAX).expect("room"), []);
+}
+
+#[test]
+fn what_others_take_of_the_disk_is_not_taken_from_what_waits() {
+    // A disk with room: the reserve is had by dropping.
+    assert_eq!(attainable(100, 50, 1000), 100);
+    // One that others have filled: what waits shares what is left with what is being written.
+    assert_eq!(attainable(1000, 100, 300), 200);
+    assert_eq!(attainable(1000, 0, 300), 150);
+    assert_eq!(attainable(1000, 0, 0), 0);
 }
 
 #[test]
@@ -85,6 +95,35 @@ fn notes_last() {
     );
     spool.remove_note("a").expect("removed");
     spool.remove_note("a").expect("once more is no fault");
+    assert_eq!(spool.notes().expect("notes").len(), 1);
+}
+
+#[test]
+fn notes_that_the_disk_refuses_are_remembered() {
+    let (spool, folder) = spool(0);
+    spool.write_note("a", b"begun").expect("written");
+    let recordings = folder.path().join(RECORDINGS);
+    // As if the disk took nothing new.
+    fs::create_dir(recordings.join("a.part")).expect("in the way");
+    fs::create_dir(recordings.join("b.part")).expect("in the way");
+    assert!(spool.write_note("a", b"ended").is_err());
+    assert!(spool.write_note("b", b"ended").is_err());
+    let notes = |spool: &Spool| -> Vec<(String, Vec<u8>)> { spool.clone().notes().expect("notes") };
+    let ended = |name: &str| (name.to_owned(), b"ended".to_vec());
+    assert_eq!(notes(&spool), [ended("a"), ended("b")]);
+    fs::remove_dir(recordings.join("a.part")).expect("out of the way");
+    assert_eq!(notes(&spool), [ended("a"), ended("b")]);
+    let again = Spool::open(folder.path(), 0).expect("another process's");
+    assert_eq!(notes(&again), [ended("a")], "it is on the disk");
+    spool.remove_note("b").expect("removed");
+    assert_eq!(notes(&spool), [ended("a")]);
+}
+
+#[test]
+fn a_folder_among_the_notes_is_nobodys_note() {
+    let (spool, folder) = spool(0);
+    spool.write_note("a", b"1").expect("written");
+    fs::create_dir(folder.path().join(RECORDINGS).join("b.json")).expect("a folder");
     assert_eq!(spool.notes().expect("notes").len(), 1);
 }
 
