@@ -1,12 +1,13 @@
 //! One segment on the disk: written fragment by fragment, then completed with its table and synced.
 
-use crate::store::spool::Spool;
+use crate::store::spool::{Claim, Spool};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use weir_proto::fmp4::{self, Scanned, Scanner};
 use weir_proto::media::Tracks;
+use weir_proto::mp4::Error;
 use weir_recording::{SegmentFacts, SegmentKey, facts};
 
 /// What people call the camera of a segment.
@@ -21,6 +22,7 @@ pub(super) struct SegmentFile {
     key: SegmentKey,
     facts: Facts,
     file: File,
+    claim: Claim,
     /// All before it is whole.
     good_bytes: u64,
 }
@@ -28,13 +30,14 @@ pub(super) struct SegmentFile {
 impl SegmentFile {
     pub(super) fn create(spool: &Spool, key: &SegmentKey, facts: Facts, tracks: &Tracks) -> io::Result<Self> {
         let note = serde_json::to_vec(&facts)?;
-        let mut file = spool.create(key, &note)?;
+        let (mut file, claim) = spool.create(key, &note)?;
         let init = fmp4::init_segment(tracks);
         file.write_all(&init)?;
         Ok(Self {
             key: key.clone(),
             facts,
             file,
+            claim,
             good_bytes: init.len() as u64,
         })
     }
@@ -53,15 +56,28 @@ impl SegmentFile {
         }
     }
 
-    /// Completes the segment: from here on it counts. Answers with its size; none if nothing is in it.
+    /// Completes the segment: from here on it counts. Answers with its size; none if nothing is in it. After a failure it is left,
+    /// and whoever looks after those can try again.
     pub(super) fn finish(self, spool: &Spool, end_ms: Option<i64>) -> io::Result<Option<u64>> {
-        let Self { key, facts, file, .. } = self;
-        complete(spool, &key, &facts, &file, end_ms)
+        let Self {
+            key,
+            facts,
+            file,
+            claim,
+            ..
+        } = self;
+        let completed = complete(spool, &key, &facts, &file, end_ms);
+        drop(claim);
+        completed
     }
 }
 
 /// Ends a file behind its last whole fragment, appends the table, syncs and seals it. Without `end_ms` the segment ends where
 /// its media does. Answers with its size; none if nothing is in it, and then it is gone.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] where what is in it can't be read, and never will be; any other is the disk's, of which more may
+/// come in a while.
 pub(super) fn complete(
     spool: &Spool,
     key: &SegmentKey,
@@ -72,7 +88,14 @@ pub(super) fn complete(
     let scanned = match scan(file) {
         Ok(scanned) if !scanned.fragments.is_empty() => scanned,
         // It was killed before its first fragment was whole.
-        Ok(_) => return spool.discard(key).map(|()| None),
+        Ok(Scanned {
+            tail: None | Some(Error::BeyondFile { .. } | Error::Missing(_)),
+            ..
+        }) => return spool.discard(key).map(|()| None),
+        // There is more behind it, which may be worth something to somebody.
+        Ok(Scanned {
+            tail: Some(damage), ..
+        }) => return Err(io::Error::new(io::ErrorKind::InvalidData, damage)),
         Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
     };
     let table = fmp4::table::write(&scanned.fragments);

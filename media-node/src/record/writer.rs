@@ -52,26 +52,31 @@ pub(super) type Steps = mpsc::Sender<Step>;
 pub(super) fn start(desk: Desk, camera_uid: String) -> (Steps, tokio::task::JoinHandle<()>) {
     let (steps, mut queue) = mpsc::channel(QUEUE);
     let task = tokio::spawn(async move {
-        let mut writer = Some(Writer {
-            desk,
-            camera_uid,
+        let new = || Writer {
+            desk: desk.clone(),
+            camera_uid: camera_uid.clone(),
             open: None,
-        });
+        };
+        let mut writer = new();
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, QUEUE).await > 0 {
-            let Some(mut at_work) = writer.take() else { break };
             let steps = std::mem::take(&mut batch);
             let done = tokio::task::spawn_blocking(move || {
                 for step in steps {
-                    at_work.take(step);
+                    writer.take(step);
                 }
-                at_work
+                writer
             });
-            match done.await {
-                Ok(back) => writer = Some(back),
-                Err(error) => error!(%error, "writing a recording failed for good"),
-            }
+            writer = match done.await {
+                Ok(back) => back,
+                Err(error) => {
+                    error!(%error, "writing a recording failed; it goes on with the next segment");
+                    new()
+                }
+            };
         }
+        // It may have something to finish.
+        let _ = tokio::task::spawn_blocking(move || drop(writer)).await;
     });
     (steps, task)
 }
@@ -139,10 +144,7 @@ impl Writer {
                 .desk
                 .states
                 .change(&self.camera_uid, |state| state.writing_since_ms = None),
-            Err(error) => self.fail(
-                &error,
-                "a segment can't be finished; it is looked at again at the next start",
-            ),
+            Err(error) => self.fail(&error, "a segment can't be finished; it is tried again"),
         }
     }
 
@@ -199,10 +201,11 @@ impl Writer {
 impl Drop for Writer {
     /// What is open when nobody cuts any more is finished: on a shutdown that comes in the middle of a segment.
     fn drop(&mut self) {
-        if let Some(file) = self.open.take()
+        if !std::thread::panicking()
+            && let Some(file) = self.open.take()
             && let Err(error) = file.finish(&self.desk.spool, None)
         {
-            info!(%error, "a segment is left open; it is looked at again at the next start");
+            info!(%error, "a segment is left open; it is looked at again");
         }
     }
 }

@@ -12,7 +12,7 @@
 //! A file is moved from one folder to the other, so that a kill at any moment leaves it in one of them.
 
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,23 @@ pub struct Spool {
     folder: PathBuf,
     /// Most bytes that whole segments may take.
     most_bytes: u64,
+    /// Those that somebody writes.
+    writing: Arc<Mutex<HashSet<SegmentKey>>>,
     /// Notes on recordings that the disk has not taken yet, by name: newer than what it has.
     unwritten: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+}
+
+/// Whoever has it writes that segment: as long as it lives, nobody takes the segment for one that was left.
+#[derive(Debug)]
+pub struct Claim {
+    writing: Arc<Mutex<HashSet<SegmentKey>>>,
+    key: SegmentKey,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.writing.lock().remove(&self.key);
+    }
 }
 
 const OPEN: &str = "open";
@@ -57,6 +72,7 @@ impl Spool {
         Ok(Self {
             folder: folder.to_owned(),
             most_bytes,
+            writing: Arc::default(),
             unwritten: Arc::default(),
         })
     }
@@ -73,11 +89,23 @@ impl Spool {
     ///
     /// # Errors
     /// When there is one of that name, or the disk refuses.
-    pub fn create(&self, key: &SegmentKey, note: &[u8]) -> io::Result<File> {
+    pub fn create(&self, key: &SegmentKey, note: &[u8]) -> io::Result<(File, Claim)> {
+        if !self.writing.lock().insert(key.clone()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let claim = Claim {
+            writing: self.writing.clone(),
+            key: key.clone(),
+        };
         let path = self.place(OPEN, key);
         self.make_folder(OPEN, key)?;
         fs::write(beside(&path), note)?;
-        File::options().read(true).write(true).create_new(true).open(path)
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        Ok((file, claim))
     }
 
     /// Where the segment lies while it is being written.
@@ -137,9 +165,13 @@ impl Spool {
         gone(fs::remove_file(beside(&self.place(WHOLE, key))))
     }
 
-    /// Those that were being written, when nobody writes any more.
+    /// Those that were being written, and that nobody writes any more.
     pub fn left_open(&self) -> io::Result<Vec<Spooled>> {
-        self.list(OPEN)
+        // Nobody begins or ends one meanwhile: what is there and not claimed was left.
+        let writing = self.writing.lock();
+        let mut left = self.list(OPEN)?;
+        left.retain(|spooled| !writing.contains(&spooled.key));
+        Ok(left)
     }
 
     /// Those that wait to be stored, the oldest first.

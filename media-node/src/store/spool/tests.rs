@@ -18,7 +18,7 @@ fn spool(most_bytes: u64) -> (Spool, tempfile::TempDir) {
 
 fn put(spool: &Spool, start_ms: i64, bytes: usize) {
     use std::io::Write;
-    let mut file = spool.create(&key(start_ms), b"{}").expect("created");
+    let (mut file, _claim) = spool.create(&key(start_ms), b"{}").expect("created");
     file.write_all(&vec![0; bytes]).expect("written");
     spool.seal(&key(start_ms), b"{}").expect("sealed");
 }
@@ -44,6 +44,22 @@ fn a_segment_goes_from_open_to_whole_to_nowhere() {
             .collect();
         assert!(files.is_empty(), "{files:?}");
     }
+}
+
+#[test]
+fn what_somebody_writes_was_not_left() {
+    let (spool, _folder) = spool(1000);
+    let (_file, claim) = spool.create(&key(5), b"note").expect("created");
+    let other = spool.clone();
+    assert_eq!(other.left_open().expect("a list"), []);
+    assert!(other.create(&key(5), b"note").is_err(), "one writer");
+    assert_eq!(
+        other.left_open().expect("a list"),
+        [],
+        "it is still the first one's"
+    );
+    drop(claim);
+    assert_eq!(spool.left_open().expect("a list").len(), 1);
 }
 
 #[test]
