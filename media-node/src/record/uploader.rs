@@ -1,12 +1,13 @@
 //! From the spool to the bucket and the index, the oldest first.
 
-use super::note::{Catalogue, Note};
+use super::note::{Catalogue, CatalogueError, Note};
+use super::recovery::complete_left;
 use super::states::{States, Trouble};
 use crate::store::object::{Bucket, Error, PART_BYTES};
 use crate::store::spool::{Spool, Spooled};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use weir_recording::{SegmentFacts, SegmentKey};
 
 /// Segments that are sent at once.
 const MOST_AT_ONCE: usize = 4;
+/// Segments that are remembered until the index can be told of them, when the spool has dropped them.
+const MOST_UNLISTED: usize = 100_000;
 /// How often the spool is looked at without anybody ringing.
 const LOOK: Duration = Duration::from_secs(5);
 /// After a failure, and at most.
@@ -42,8 +45,8 @@ pub struct UploaderParts {
 /// Brings what is whole to where it lasts.
 pub struct Uploader {
     parts: UploaderParts,
-    /// Stored, and not in the index yet.
-    unlisted: HashSet<SegmentKey>,
+    /// Stored, and not in the index yet, with what that is to be told: the spool may have to drop them before.
+    unlisted: HashMap<SegmentKey, SegmentFacts>,
     /// Which may have been sent in part: those of an earlier process, and those whose sending has failed.
     tried: HashSet<SegmentKey>,
     is_first_round: bool,
@@ -68,7 +71,13 @@ enum Failure {
     #[error("{0}")]
     Store(#[from] Error),
     #[error("{0}")]
-    Index(#[from] super::note::CatalogueError),
+    Index(#[from] CatalogueError),
+    /// It is in the bucket.
+    #[error("{error}")]
+    Unlisted {
+        facts: Box<SegmentFacts>,
+        error: CatalogueError,
+    },
     #[error("the spool can't be read or written: {0}")]
     Spool(#[from] io::Error),
     #[error("it can't be read: {0}")]
@@ -81,7 +90,7 @@ impl Failure {
     const fn category(&self) -> &'static str {
         match self {
             Self::Store(error) => error.category(),
-            Self::Index(_) => "index",
+            Self::Index(_) | Self::Unlisted { .. } => "index",
             Self::Spool(_) => "spool",
             Self::Unreadable(_) => "unreadable",
             Self::NoBucket => "no_bucket",
@@ -93,7 +102,7 @@ impl Uploader {
     pub fn new(parts: UploaderParts) -> Self {
         Self {
             parts,
-            unlisted: HashSet::new(),
+            unlisted: HashMap::new(),
             tried: HashSet::new(),
             is_first_round: true,
             aside: HashSet::new(),
@@ -151,7 +160,28 @@ impl Uploader {
     /// Sends all that is there.
     async fn round(&mut self) -> Result<(), Failure> {
         let spool = self.parts.spool.clone();
+        // What is wrong with them keeps no other.
+        let completed = blocking(move || complete_left(&spool)).await;
+        let spool = self.parts.spool.clone();
         let mut waiting = blocking(move || spool.whole()).await?;
+        // What was dropped meanwhile needs no remembering.
+        let there: HashSet<&SegmentKey> = waiting.iter().map(|spooled| &spooled.key).collect();
+        for known in [&mut self.tried, &mut self.aside] {
+            known.retain(|key| there.contains(key));
+        }
+        // What is in the bucket is told of all the same.
+        if self.unlisted.len() > MOST_UNLISTED.max(2 * there.len()) {
+            error!(
+                "the index is away for too long: some of what is stored is listed only by media-node index rebuild"
+            );
+            self.unlisted.retain(|key, _| there.contains(key));
+        }
+        let dropped: Vec<SegmentFacts> = self
+            .unlisted
+            .iter()
+            .filter(|(key, _)| !there.contains(key))
+            .map(|(_, facts)| facts.clone())
+            .collect();
         waiting.retain(|spooled| !self.aside.contains(&spooled.key));
         self.tell(&waiting);
         if std::mem::take(&mut self.is_first_round) {
@@ -162,7 +192,13 @@ impl Uploader {
             let bucket = self.parts.bucket.borrow().clone().ok_or(Failure::NoBucket)?;
             self.send_all(&bucket, waiting).await?;
         }
+        for facts in dropped {
+            let key = facts.key();
+            self.parts.catalogue.stored(&facts, &key.to_string()).await?;
+            self.unlisted.remove(&key);
+        }
         self.list_recordings().await?;
+        completed?;
         if self.parts.states.backlog().trouble.is_some() {
             info!("recordings are stored again");
         }
@@ -173,18 +209,20 @@ impl Uploader {
     async fn send_all(&mut self, bucket: &Bucket, waiting: Vec<Spooled>) -> Result<(), Failure> {
         let mut waiting = waiting.into_iter();
         let mut sending = FuturesUnordered::new();
-        let mut failure = None;
+        let mut failure: Option<Failure> = None;
+        let mut stops = false;
         let (parts, unlisted, aside) = (&self.parts, &mut self.unlisted, &mut self.aside);
         let tried = &mut self.tried;
         loop {
-            while sending.len() < MOST_AT_ONCE && failure.is_none() {
+            while sending.len() < MOST_AT_ONCE && !stops {
                 let Some(spooled) = waiting.next() else { break };
-                let so_far = match (unlisted.contains(&spooled.key), tried.contains(&spooled.key)) {
+                let so_far = match (unlisted.contains_key(&spooled.key), tried.contains(&spooled.key)) {
                     (true, _) => SoFar::Stored,
                     (false, true) => SoFar::Tried,
                     (false, false) => SoFar::Nothing,
                 };
-                sending.push(send(parts, bucket, spooled, so_far));
+                // Without the index it is stored all the same: from then on the spool may drop it.
+                sending.push(send(parts, bucket, spooled, so_far, failure.is_none()));
             }
             let Some((spooled, sent)) = sending.next().await else {
                 break;
@@ -213,9 +251,10 @@ impl Uploader {
                     aside.insert(spooled.key);
                 }
                 Err(error) => {
-                    if matches!(error, Failure::Index(_)) {
-                        unlisted.insert(spooled.key);
+                    if let Failure::Unlisted { facts, .. } = &error {
+                        unlisted.insert(spooled.key, (**facts).clone());
                     } else {
+                        stops = true;
                         tried.insert(spooled.key);
                     }
                     failure.get_or_insert(error);
@@ -225,19 +264,21 @@ impl Uploader {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Tells the index of recordings all of whose segments are stored.
+    /// Tells the index of recordings all of whose segments are stored, but for those that can't be read.
     async fn list_recordings(&self) -> Result<(), Failure> {
         let spool = self.parts.spool.clone();
-        let (notes, missing) = blocking(move || {
+        let (notes, mut missing) = blocking(move || {
             let notes = spool.notes()?;
-            let mut missing = spool.whole()?;
-            missing.extend(spool.left_open()?);
+            // In this order, as they go from the one to the other.
+            let mut missing = spool.left_open()?;
+            missing.extend(spool.whole()?);
             Ok((notes, missing))
         })
         .await?;
+        missing.retain(|spooled| !self.aside.contains(&spooled.key));
         for (name, text) in notes {
+            // Said at the start.
             let Ok(note) = serde_json::from_slice::<Note>(&text) else {
-                warn!(name, "a note in the spool can't be read; it is left there");
                 continue;
             };
             let is_behind = missing
@@ -281,6 +322,7 @@ async fn send(
     bucket: &Bucket,
     spooled: Spooled,
     so_far: SoFar,
+    tell: bool,
 ) -> (Spooled, Result<(), Failure>) {
     let sent = async {
         let (spool, key) = (parts.spool.clone(), spooled.key.clone());
@@ -306,7 +348,15 @@ async fn send(
             metrics::histogram!("weir_upload_seconds").record(begun.elapsed().as_secs_f64());
             metrics::counter!("weir_uploaded_bytes_total").increment(spooled.bytes);
         }
-        parts.catalogue.stored(&facts, &name).await?;
+        let told = if tell {
+            parts.catalogue.stored(&facts, &name).await
+        } else {
+            Err(CatalogueError("it is away".to_owned()))
+        };
+        if let Err(error) = told {
+            let facts = Box::new(facts);
+            return Err(Failure::Unlisted { facts, error });
+        }
         let (spool, key) = (parts.spool.clone(), spooled.key.clone());
         blocking(move || spool.remove(&key)).await?;
         parts.states.change(&spooled.key.camera_uid, |state| {
@@ -329,4 +379,197 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work)
         .await
         .map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::note::Finished;
+    use super::*;
+    use crate::store::object::Embedded;
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use std::io::Write;
+
+    const DOOR: &str = "0a1b";
+
+    /// An index that can be away.
+    #[derive(Default)]
+    struct Index {
+        is_away: Mutex<bool>,
+        segments: Mutex<Vec<String>>,
+        recordings: Mutex<Vec<Finished>>,
+    }
+
+    impl Index {
+        fn ask(&self) -> Result<(), CatalogueError> {
+            if *self.is_away.lock() {
+                return Err(CatalogueError("away".to_owned()));
+            }
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Catalogue for Index {
+        async fn stored(&self, _: &SegmentFacts, key: &str) -> Result<(), CatalogueError> {
+            self.ask()?;
+            self.segments.lock().push(key.to_owned());
+            Ok(())
+        }
+
+        async fn finished(&self, _: &str, recording: &Finished) -> Result<(), CatalogueError> {
+            self.ask()?;
+            self.recordings.lock().push(recording.clone());
+            Ok(())
+        }
+    }
+
+    struct Rig {
+        uploader: Uploader,
+        spool: Spool,
+        index: Arc<Index>,
+        bucket: Bucket,
+        folder: tempfile::TempDir,
+        _stop: tokio_util::sync::DropGuard,
+    }
+
+    async fn rig() -> Rig {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(&folder.path().join("spool"), 1 << 30).expect("a spool");
+        let stop = CancellationToken::new();
+        let embedded = Embedded::start(&folder.path().join("objects"), stop.clone())
+            .await
+            .expect("a store");
+        let bucket = embedded.bucket();
+        let index = Arc::new(Index::default());
+        let parts = UploaderParts {
+            spool: spool.clone(),
+            states: Arc::default(),
+            catalogue: index.clone(),
+            node: "node".to_owned(),
+            bucket: watch::channel(Some(bucket.clone())).1,
+            bell: Arc::default(),
+            folder: None,
+        };
+        Rig {
+            uploader: Uploader::new(parts),
+            spool,
+            index,
+            bucket,
+            folder,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    fn key(start_ms: i64) -> SegmentKey {
+        SegmentKey {
+            camera_uid: DOOR.to_owned(),
+            start_ms,
+            epoch: 1,
+            session: 7,
+            sequence: 1,
+        }
+    }
+
+    fn put(spool: &Spool, start_ms: i64) {
+        let facts = SegmentFacts {
+            camera_uid: DOOR.to_owned(),
+            start_ms,
+            end_ms: start_ms + 1000,
+            epoch: 1,
+            session: 7,
+            sequence: 1,
+            bytes: 5,
+            ..SegmentFacts::default()
+        };
+        let (mut file, _claim) = spool.create(&key(start_ms), b"{}").expect("created");
+        file.write_all(b"media").expect("written");
+        spool
+            .seal(&key(start_ms), &serde_json::to_vec(&facts).expect("JSON"))
+            .expect("sealed");
+    }
+
+    fn note(spool: &Spool, start_ms: i64, end_ms: i64) {
+        let note = Note {
+            camera_uid: DOOR.to_owned(),
+            schedule_uid: "a".to_owned(),
+            start_ms,
+            end_ms,
+            closed: true,
+        };
+        spool
+            .write_note(&note.name(), &serde_json::to_vec(&note).expect("JSON"))
+            .expect("noted");
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_is_listed_even_when_the_spool_dropped_it_meanwhile() {
+        let mut rig = rig().await;
+        put(&rig.spool, 1000);
+        *rig.index.is_away.lock() = true;
+        assert!(rig.uploader.round().await.is_err());
+        let object = key(1000).to_string();
+        assert!(rig.bucket.head(&object).await.expect("asked").is_some());
+        rig.spool.remove(&key(1000)).expect("as if the spool were full");
+        assert!(rig.uploader.round().await.is_err(), "it is not forgotten");
+        *rig.index.is_away.lock() = false;
+        rig.uploader.round().await.expect("told");
+        rig.uploader.round().await.expect("once");
+        assert_eq!(*rig.index.segments.lock(), [object]);
+    }
+
+    #[tokio::test]
+    async fn without_the_index_all_is_stored_and_listed_later() {
+        let mut rig = rig().await;
+        for n in 0..10 {
+            put(&rig.spool, n * 1000);
+        }
+        *rig.index.is_away.lock() = true;
+        assert!(rig.uploader.round().await.is_err());
+        let stored = rig.bucket.list("segments/", None).await.expect("a list");
+        assert_eq!(stored.objects.len(), 10);
+        assert_eq!(
+            rig.spool.whole().expect("a list").len(),
+            10,
+            "not listed, and so kept"
+        );
+        *rig.index.is_away.lock() = false;
+        rig.uploader.round().await.expect("told");
+        assert_eq!(rig.spool.whole().expect("a list"), []);
+        assert_eq!(rig.index.segments.lock().len(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_is_being_written_holds_no_recording_back() {
+        let mut rig = rig().await;
+        note(&rig.spool, 50_000, 60_000);
+        // The clock was set back: what is written now is before all that.
+        let writing = rig.spool.create(&key(1000), b"{}").expect("created");
+        rig.uploader.round().await.expect("told");
+        assert_eq!(rig.index.recordings.lock().len(), 1);
+        // And what nobody writes, and can't be finished now, holds back those that it is in.
+        drop(writing);
+        let open = rig.spool.open_path(&key(70_000));
+        std::fs::copy(rig.spool.open_path(&key(1000)), &open).expect("copied");
+        let refused = rig.folder.path().join("spool/refused").join(DOOR);
+        std::fs::write(&refused, "in the way").expect("written");
+        note(&rig.spool, 70_000, 80_000);
+        put(&rig.spool, 90_000);
+        assert!(rig.uploader.round().await.is_err());
+        assert_eq!(rig.index.recordings.lock().len(), 1);
+        assert_eq!(rig.index.segments.lock().len(), 1, "but no other segment");
+        std::fs::remove_file(refused).expect("removed");
+        rig.uploader.round().await.expect("told");
+        assert_eq!(rig.index.recordings.lock().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_read_holds_no_recording_back() {
+        let mut rig = rig().await;
+        put(&rig.spool, 1000);
+        std::fs::write(rig.spool.whole_path(&key(1000)).with_extension("json"), "{").expect("torn");
+        note(&rig.spool, 1000, 2000);
+        rig.uploader.round().await.expect("told");
+        assert_eq!(rig.index.recordings.lock().len(), 1);
+    }
 }
