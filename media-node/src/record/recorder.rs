@@ -5,10 +5,11 @@ use super::note::Note;
 use super::segment_file::Facts;
 use super::states::States;
 use super::wanted::{Label, Wanted};
-use super::writer::{self, Desk, Step, Steps};
+use super::writer::{self, Desk, Step, Steps, Writing};
 use crate::hub::{Event, Hub, Stream, Subscriber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -39,6 +40,7 @@ pub(super) struct Recorder {
     segment: Duration,
     wanted: watch::Receiver<Wanted>,
     steps: Steps,
+    is_lost: Arc<AtomicBool>,
     recordings: Recordings,
     sequence: u32,
 }
@@ -55,13 +57,18 @@ impl Recorder {
         let uid = wanted.borrow().camera_uid.clone();
         let states = desk.states.clone();
         states.change(&uid, |state| state.wanted = true);
-        let (steps, writing) = writer::start(desk, uid.clone());
+        let Writing {
+            steps,
+            task: writing,
+            is_lost,
+        } = writer::start(desk, uid.clone());
         let mut recorder = Self {
             hub,
             states: states.clone(),
             segment,
             wanted,
             steps,
+            is_lost,
             recordings: Recordings::default(),
             sequence: 0,
         };
@@ -153,7 +160,7 @@ impl Recorder {
                     }
                     let labels = self.wanted.borrow().labels.clone();
                     let (closing, cut) = self.recordings.keep(&labels, session.now_ms());
-                    if cut {
+                    if cut || self.is_lost.swap(false, Ordering::Relaxed) {
                         session.cutter.cut_soon();
                     }
                     self.note(closing).await;

@@ -8,6 +8,7 @@ use crate::store::spool::Spool;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 use weir_proto::media::Tracks;
@@ -48,14 +49,26 @@ pub(super) struct Desk {
 /// The recorder's end of the queue. When it is dropped, what is open is finished.
 pub(super) type Steps = mpsc::Sender<Step>;
 
+/// What a recorder has of its writer.
+pub(super) struct Writing {
+    pub(super) steps: Steps,
+    /// Ends when the queue is dropped and all is done.
+    pub(super) task: tokio::task::JoinHandle<()>,
+    /// There is no file for the segment in hand: what comes of it is lost, until another begins.
+    pub(super) is_lost: Arc<AtomicBool>,
+}
+
 /// Starts writing for one camera.
-pub(super) fn start(desk: Desk, camera_uid: String) -> (Steps, tokio::task::JoinHandle<()>) {
+pub(super) fn start(desk: Desk, camera_uid: String) -> Writing {
     let (steps, mut queue) = mpsc::channel(QUEUE);
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let lost = is_lost.clone();
     let task = tokio::spawn(async move {
         let new = || Writer {
             desk: desk.clone(),
             camera_uid: camera_uid.clone(),
             open: None,
+            is_lost: lost.clone(),
         };
         let mut writer = new();
         let mut batch = Vec::new();
@@ -71,6 +84,7 @@ pub(super) fn start(desk: Desk, camera_uid: String) -> (Steps, tokio::task::Join
                 Ok(back) => back,
                 Err(error) => {
                     error!(%error, "writing a recording failed; it goes on with the next segment");
+                    lost.store(true, Ordering::Relaxed);
                     new()
                 }
             };
@@ -78,13 +92,14 @@ pub(super) fn start(desk: Desk, camera_uid: String) -> (Steps, tokio::task::Join
         // It may have something to finish.
         let _ = tokio::task::spawn_blocking(move || drop(writer)).await;
     });
-    (steps, task)
+    Writing { steps, task, is_lost }
 }
 
 struct Writer {
     desk: Desk,
     camera_uid: String,
     open: Option<SegmentFile>,
+    is_lost: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -108,7 +123,10 @@ impl Writer {
                     state.trouble = None;
                 });
             }
-            Err(error) => self.fail(&error, "a segment can't be begun"),
+            Err(error) => {
+                self.is_lost.store(true, Ordering::Relaxed);
+                self.fail(&error, "a segment can't be begun");
+            }
         }
     }
 
@@ -207,5 +225,49 @@ impl Drop for Writer {
         {
             info!(%error, "a segment is left open; it is looked at again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_segment_that_can_not_be_begun_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path(), 1 << 30).expect("a spool");
+        let desk = Desk {
+            spool: spool.clone(),
+            states: Arc::default(),
+            bell: Arc::default(),
+        };
+        let writing = start(desk, "0a1b".to_owned());
+        let obstacle = folder.path().join("open/0a1b");
+        std::fs::write(&obstacle, "in the way").expect("written");
+        let open = |start_ms| Step::Open {
+            key: SegmentKey {
+                camera_uid: "0a1b".to_owned(),
+                start_ms,
+                epoch: 0,
+                session: 0,
+                sequence: 0,
+            },
+            facts: Facts::default(),
+            tracks: weir_proto::testing::h264_aac().tracks,
+        };
+        writing.steps.send(open(1000)).await.expect("taken");
+        let told = async {
+            while !writing.is_lost.swap(false, Ordering::Relaxed) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), told)
+            .await
+            .expect("told");
+        std::fs::remove_file(obstacle).expect("removed");
+        writing.steps.send(open(2000)).await.expect("taken");
+        drop(writing.steps);
+        writing.task.await.expect("done");
+        assert!(!writing.is_lost.load(Ordering::Relaxed));
     }
 }

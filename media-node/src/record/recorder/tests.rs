@@ -149,6 +149,7 @@ async fn set_back(every: usize) -> Vec<Step> {
         segment: Duration::from_mins(1),
         wanted,
         steps,
+        is_lost: Arc::default(),
         recordings: Recordings::default(),
         sequence: 0,
     };
