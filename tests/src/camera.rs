@@ -1,6 +1,6 @@
 //! Cameras that are not ours: two RTSP servers, and ffmpeg as a publisher.
 
-use std::{net::TcpListener, path::Path};
+use std::{collections::HashSet, net::TcpListener, path::Path};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -129,6 +129,28 @@ impl Camera {
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// How many viewers came to it until now.
+    pub fn plays(&self) -> usize {
+        self.log().matches(" plays ").count()
+    }
+
+    /// How many of them it has just now.
+    pub fn viewers(&self) -> usize {
+        let (log, mut there) = (self.log(), HashSet::new());
+        for line in log.lines() {
+            // Connections that only looked (a check of the address, say) go, and never play.
+            let Some(peer) = line.split_whitespace().nth(1) else {
+                continue;
+            };
+            if line.contains(" plays ") {
+                there.insert(peer);
+            } else if line.contains(" gone") {
+                there.remove(peer);
+            }
+        }
+        there.len()
     }
 
     /// Who publishes to a path of gortsplib's server just now: addresses as the server sees them, without the port.

@@ -477,22 +477,64 @@ impl Namespace {
     /// # Errors
     /// When it is not there.
     pub async fn kill_process(&self, pod: &str) -> Result<()> {
+        let pid = self.process(pod).await?;
+        process::output(Command::new("kill").args(["-KILL", &pid]), secs(20))
+            .await
+            .map(drop)
+    }
+
+    /// Takes the API server away from a pod, and from it alone: nothing arrives any more, and nobody says so. Only in a
+    /// cluster of ours.
+    ///
+    /// # Errors
+    /// When the pod is not there.
+    pub async fn cut_off(&self, pod: &str) -> Result<()> {
+        self.api_server(pod, "--insert").await
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// When it was not taken away.
+    pub async fn reconnect(&self, pod: &str) -> Result<()> {
+        self.api_server(pod, "--delete").await
+    }
+
+    async fn api_server(&self, pod: &str, change: &str) -> Result<()> {
+        let service = self
+            .cluster
+            .get(&["service", "kubernetes", "--namespace", "default"])
+            .await?;
+        let ip = service["spec"]["clusterIP"].as_str().context("an address")?;
+        let pid = self.process(pod).await?;
+        for (chain, side) in [("INPUT", "--source"), ("OUTPUT", "--destination")] {
+            let mut command = Command::new("nsenter");
+            command.args(["--net", "--target", &pid, "iptables", "--wait", change, chain]);
+            command.args([side, ip, "--jump", "DROP"]);
+            process::output(&mut command, secs(20)).await?;
+        }
+        Ok(())
+    }
+
+    /// The media node in a pod, a process of this machine like any other.
+    async fn process(&self, pod: &str) -> Result<String> {
         let pod = self.get(&["pod", pod]).await?;
         let uid = pod["metadata"]["uid"].as_str().context("a uid")?;
-        // Its control group has the pod's uid in its name; a process of this machine like any other.
+        // Its control group has the pod's uid in its name.
         let find = format!("grep -l 'pod{uid}/' /proc/[0-9]*/cgroup 2>/dev/null");
         let (found, _, _) = process::outcome(Command::new("sh").args(["-c", &find]), secs(20)).await?;
-        let mut killed = 0;
-        for file in found.lines() {
-            let pid = file.trim_start_matches("/proc/").trim_end_matches("/cgroup");
+        let pids = found
+            .lines()
+            .map(|file| file.trim_start_matches("/proc/").trim_end_matches("/cgroup"));
+        let is_node = |pid: &&str| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            if name.trim() == "media-node" {
-                process::output(Command::new("kill").args(["-KILL", pid]), secs(20)).await?;
-                killed += 1;
-            }
-        }
-        ensure!(killed == 1, "{killed} processes named media-node in the pod");
-        Ok(())
+            name.trim() == "media-node"
+        };
+        let nodes: Vec<&str> = pids.filter(is_node).collect();
+        let [pid] = nodes[..] else {
+            bail!("{} processes named media-node in the pod", nodes.len());
+        };
+        Ok(pid.to_owned())
     }
 
     /// Takes a pod away as a power cut does: its process and its object are gone at once. Of somebody else's cluster, only

@@ -103,6 +103,20 @@ impl Clip {
         })
     }
 
+    /// The numbers of the pictures of a playlist, in its order: a player's times begin anew where parts are joined, and tell
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Clip::pictures`].
+    pub async fn listed(&self, url: &str) -> Result<Vec<u64>> {
+        let found = hashes(url).await?;
+        let numbers = found.iter().enumerate().map(|(place, (hash, _))| {
+            let number = self.numbers.get(hash).copied();
+            number.with_context(|| format!("picture {place} of {url} is none of the camera's"))
+        });
+        numbers.collect()
+    }
+
     /// All that a node has recorded of a stream up to now.
     ///
     /// # Errors
@@ -214,7 +228,15 @@ pub async fn spans(node: &MediaNode, path: &str) -> Result<Vec<Span>> {
     let url = format!("/api/weir/v1/recordings?path={path}&from=0&to=4102444800000");
     let (status, body) = node.text(&url).await?;
     ensure!(status == StatusCode::OK, "recordings: {status} {body}");
-    let told: Value = serde_json::from_str(&body)?;
+    listed(&body)
+}
+
+/// The spans in an answer of the API.
+///
+/// # Errors
+/// When it is none.
+pub fn listed(body: &str) -> Result<Vec<Span>> {
+    let told: Value = serde_json::from_str(body)?;
     let spans = told["spans"].as_array().context("spans")?;
     spans
         .iter()
@@ -274,16 +296,12 @@ async fn hashes(url: &str) -> Result<Vec<(String, f64)>> {
         _ => "1-5",
     };
     let mut command = Command::new("ffmpeg");
-    command.args([
-        "-hide_banner",
-        "-nostdin",
-        "-v",
-        "error",
-        "-ignore_editlist",
-        "1",
-        "-i",
-        url,
-    ]);
+    command.args(["-hide_banner", "-nostdin", "-v", "error"]);
+    // Playlists have none.
+    if !url.contains(".m3u8") {
+        command.args(["-ignore_editlist", "1"]);
+    }
+    command.args(["-i", url]);
     command.args(["-map", "0:v:0", "-c", "copy", "-copyts", "-bsf:v"]);
     command.arg(format!("filter_units=pass_types={slices}"));
     command.args(["-f", "framemd5", "-"]);

@@ -19,6 +19,7 @@
 //! | `browser` | players in headless Chromium |
 //! | `tls` | certificates, and clients that trust them |
 //! | `cluster` | kubectl, helm, and a namespace of the test's own |
+//! | `archive` | a namespace whose nodes record, and what can be watched of it |
 //! | `ingress` | an ingress controller in front of a namespace's gateways |
 //! | `ipchub` | the lines of the ipchub contract, as checks for any place |
 //! | `recorder` | likewise, of the cloud recorder's |
@@ -26,6 +27,7 @@
 //! The tests are in `tests/loopback_*.rs` (one process, no cluster) and `tests/e2e_*.rs` (a cluster). Run them by
 //! `just loopback` and `just e2e`, which build what they need.
 
+pub mod archive;
 pub mod browser;
 pub mod camera;
 pub mod cluster;

@@ -69,6 +69,11 @@ impl Server {
         self.port
     }
 
+    /// The folder of the bucket's objects.
+    pub fn bucket(&self) -> PathBuf {
+        self.folder.path().join("objects").join(BUCKET)
+    }
+
     /// A Secret of that name with its keys.
     pub fn keys(&self, name: &str) -> String {
         manifest::store_secret(name, &self.id, &self.secret)
@@ -121,7 +126,7 @@ impl Store {
 
     /// The folder of the bucket's objects.
     pub fn bucket(&self) -> PathBuf {
-        self.server.folder.path().join("objects").join(BUCKET)
+        self.server.bucket()
     }
 
     /// The folder of uploads that were begun.

@@ -1,10 +1,12 @@
 //! What it survives. What takes something away from other namespaces too runs alone: `.config/nextest.toml` names it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 use weir_tests::{
-    Context, Result, bail,
+    Context, Result,
+    archive::with_archive,
+    bail,
     camera::{Auth, Camera, Make},
     cluster::{self, Namespace, POOL, Pool, RELEASE, camera, variable, with_namespace},
     ensure, eventually, hls,
@@ -20,6 +22,9 @@ const BACK: Duration = secs(10);
 const BACK_AFTER_START: Duration = secs(25);
 /// The same by HLS: ffmpeg ends at the first playlist that it does not get, and plays seconds of what it fetches at once.
 const BACK_BY_HLS: Duration = secs(25);
+
+/// The operator's lease. Nodes have none: what they do goes on without the API server.
+const LEASE: Duration = secs(15);
 
 /// A viewer over HTTP-FLV at the gateways' Service, who has seen a picture.
 async fn viewer(ns: &Namespace, path: &str) -> Result<Watching> {
@@ -66,7 +71,7 @@ async fn a_node_is_killed() -> Result<()> {
             }
             ns.kill_pod(&ns.node_of("one").await?).await?;
             eventually(secs(60), "the camera to be dialled again", async || {
-                let dialled = source.log().matches(" plays ").count();
+                let dialled = source.plays();
                 ensure!(dialled > viewers.len(), "it was dialled {dialled} times");
                 Ok(())
             })
@@ -94,7 +99,7 @@ async fn a_node_process_crashes() -> Result<()> {
         // Its only node: the kubelet starts it again, and the operator has nothing to decide.
         ns.kill_process(&ns.node_of("one").await?).await?;
         eventually(secs(60), "the camera to be dialled again", async || {
-            ensure!(source.log().matches(" plays ").count() > 1, "{}", source.log());
+            ensure!(source.plays() > 1, "{}", source.log());
             Ok(())
         })
         .await?;
@@ -236,10 +241,18 @@ async fn the_api_server_is_away() -> Result<()> {
         return Ok(());
     };
     let pid = std::fs::read_to_string(files.join("node-0/pid"))?;
-    with_namespace(Pool::default(), async |ns| {
+    with_archive(1, async |archive| {
+        let ns = archive.ns;
         let mut source = camera(Make::Go, Auth::None).await?;
         ns.apply(&rtsp_camera("one", source.url("h264"), "")).await?;
-        ns.until_ready("one").await?;
+        // Another one's pictures are counted.
+        let recorded = camera(Make::Go, Auth::None).await?;
+        ns.apply(&rtsp_camera("door", recorded.url("h264"), "")).await?;
+        for name in ["one", "door"] {
+            ns.until_ready(name).await?;
+        }
+        ns.until_condition("camera/door", "Recording", "True", "Scheduled")
+            .await?;
         let (flv, rtsp) = (ns.http("/streams/one.flv").await?, ns.rtsp("one").await?);
         let signal = async |signal: &str| {
             let mut command = Command::new("pkill");
@@ -257,6 +270,7 @@ async fn the_api_server_is_away() -> Result<()> {
         .await?;
         // Stopped, not ended: connections stay open and nothing answers, which is worse.
         signal("-STOP").await?;
+        let away = Instant::now();
         let result = async {
             throughout(secs(8), "new viewers should come in", async || {
                 player::probe(&flv, &["-rw_timeout", "8000000"], 1.0)
@@ -280,9 +294,12 @@ async fn the_api_server_is_away() -> Result<()> {
                     .await
                     .map(drop)
             })
-            .await
+            .await?;
+            // What is recorded is stored and listed as ever.
+            archive.record_for("door", 1).await
         }
         .await;
+        let away = away.elapsed();
         signal("-CONT").await?;
         result?;
         eventually(secs(60), "the API server to answer", async || {
@@ -292,7 +309,14 @@ async fn the_api_server_is_away() -> Result<()> {
         ns.until_ready("one").await?;
         // And the watches live: what is applied now is done.
         ns.apply(&rtsp_camera("two", source.url("other"), "")).await?;
-        ns.until_ready("two").await
+        ns.until_ready("two").await?;
+        let footage = archive.footage("door").await?;
+        println!("measured: the API server is away: {footage}; away for {away:.1?}");
+        ensure!(
+            away > LEASE,
+            "no longer away than the operator's lease lasts: {away:?}"
+        );
+        footage.expect_whole()
     })
     .await
 }

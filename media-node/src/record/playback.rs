@@ -28,6 +28,8 @@ const KEPT: usize = 512;
 const FINE_MS: i64 = 3 * 3_600_000;
 /// What a segment of HLS lasts at least, where it is less than the whole.
 const ENTRY_MS: i64 = 6_000;
+/// Clocks and ways of two writers differ by less.
+const APART_MS: i64 = 500;
 /// Footage that is less apart plays on without a break.
 const JOINED_MS: i64 = 500;
 
@@ -313,6 +315,7 @@ impl Playback {
                 Err(error) => return Err(error),
             }
         }
+        meet_at_keyframes(&mut shown);
         Ok(shown)
     }
 
@@ -503,6 +506,35 @@ fn keyframe(segment: &SegmentFacts, head: &Head, at_ms: i64) -> Option<Place> {
     found
 }
 
+/// Where another writer's segment takes over, it does so with a keyframe, which the former has too: the former counts up to
+/// just that one, by its own clock. Else what the clocks differ by would be missing, or come twice.
+fn meet_at_keyframes(shown: &mut [(Covered<'_>, Arc<Head>)]) {
+    for number in 1..shown.len() {
+        let (before, after) = shown.split_at_mut(number);
+        let (Some((part, head)), Some((next, _))) = (before.last_mut(), after.first()) else {
+            return;
+        };
+        let takes_over = next.segment.session != part.segment.session
+            && part.to_ms == next.from_ms
+            && next.from_ms == next.segment.start_ms;
+        if takes_over && let Some(at) = nearest_keyframe(part.segment, head, part.to_ms) {
+            part.to_ms = at;
+        }
+    }
+}
+
+/// When the segment's fragment begins that begins with a keyframe and is nearest to `at_ms`; none where that is far.
+fn nearest_keyframe(segment: &SegmentFacts, head: &Head, at_ms: i64) -> Option<i64> {
+    let main = fmp4::main_track(&head.tracks);
+    let rate = i64::from(head.tracks.get(main)?.clock_rate.max(1));
+    let mut runs = head.fragments.iter().filter_map(|f| f.run(main)).peekable();
+    let zero = runs.peek()?.base_decode_time;
+    runs.filter(|run| run.samples.first().is_some_and(|sample| sample.keyframe))
+        .map(|run| segment.start_ms + (run.base_decode_time - zero) as i64 * 1000 / rate)
+        .min_by_key(|start| (start - at_ms).abs())
+        .filter(|start| (start - at_ms).abs() < APART_MS)
+}
+
 fn whole_entry(segment: &SegmentFacts, link: &impl Fn(&SegmentKey) -> String) -> Entry {
     Entry {
         uri: link(&segment.key()),
@@ -647,6 +679,58 @@ mod tests {
             }]),
             fragments: (0..6).map(fragment).collect(),
         }
+    }
+
+    #[test]
+    fn writers_meet_at_the_keyframe_that_both_have() {
+        let one = SegmentFacts {
+            session: 1,
+            epoch: 1,
+            start_ms: 50_000,
+            end_ms: 56_000,
+            ..SegmentFacts::default()
+        };
+        for (start_ms, meets_ms) in [
+            (52_000, 52_000),
+            (52_400, 52_000),
+            (51_600, 52_000),
+            (53_990, 54_000),
+            // The former was without it.
+            (53_000, 53_000),
+        ] {
+            let other = SegmentFacts {
+                session: 2,
+                epoch: 2,
+                start_ms,
+                end_ms: 60_000,
+                ..SegmentFacts::default()
+            };
+            let both = [one.clone(), other];
+            let mut shown: Vec<_> = cover(&both, 0, 100_000)
+                .into_iter()
+                .map(|part| (part, Arc::new(head())))
+                .collect();
+            meet_at_keyframes(&mut shown);
+            let parts: Vec<_> = shown.iter().map(|(part, _)| (part.from_ms, part.to_ms)).collect();
+            assert_eq!(parts, [(50_000, meets_ms), (start_ms, 60_000)]);
+        }
+        // Of one session, it is the next segment that begins.
+        let next = SegmentFacts {
+            start_ms: 55_900,
+            end_ms: 60_000,
+            ..one.clone()
+        };
+        let both = [one, next];
+        let mut shown: Vec<_> = cover(&both, 0, 100_000)
+            .into_iter()
+            .map(|part| (part, Arc::new(head())))
+            .collect();
+        let before: Vec<_> = shown.iter().map(|(part, _)| part.to_ms).collect();
+        meet_at_keyframes(&mut shown);
+        assert_eq!(
+            shown.iter().map(|(part, _)| part.to_ms).collect::<Vec<_>>(),
+            before
+        );
     }
 
     #[test]
