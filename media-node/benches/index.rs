@@ -7,9 +7,11 @@
 //! there already is not made again. Prints milliseconds.
 
 use anyhow::{Context, Result, ensure};
-use media_node::store::sql::{Database, Location, SegmentRow};
+use media_node::store::sql::{Database, Location};
 use std::hint::black_box;
 use std::time::Instant;
+use weir_recording::SegmentFacts;
+use weir_recording::facts::TrackFacts;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
@@ -71,7 +73,7 @@ async fn fill(database: &Database, cameras: i64, days: i64) -> Result<()> {
     let begun = Instant::now();
     let there = database.stored(&uid(cameras - 1)).await?.segments;
     for minute in there..days * 24 * 60 {
-        let rows: Vec<SegmentRow> = (0..cameras).map(|camera| row(camera, minute)).collect();
+        let rows: Vec<SegmentFacts> = (0..cameras).map(|camera| segment(camera, minute)).collect();
         database.put_segments(&rows).await.context("put")?;
     }
     println!(
@@ -88,21 +90,30 @@ fn uid(camera: i64) -> String {
 }
 
 /// What a node says of a segment with H.264 and AAC.
-fn row(camera: i64, minute: i64) -> SegmentRow {
-    let uid = uid(camera);
+fn segment(camera: i64, minute: i64) -> SegmentFacts {
     // Cameras are not in step.
     let start_ms = BEGIN_MS + minute * MINUTE_MS + camera * 7_919 % MINUTE_MS;
-    let end_ms = start_ms + MINUTE_MS;
-    let facts = format!(
-        r#"{{"cameraUid":"{uid}","camera":"camera-{camera}","path":"hall/camera-{camera}","startMs":{start_ms},"endMs":{end_ms},"epoch":0,"session":11511135796310406484,"sequence":{minute},"bytes":16027519,"initBytes":1103,"tableOffset":16003733,"frames":1500,"keyframes":30,"tracks":[{{"codec":"H264","clockRate":90000,"width":1280,"height":720}},{{"codec":"AAC","clockRate":48000}}]}}"#
-    );
-    SegmentRow {
-        key: format!("segments/{uid}/2026/01/06/{start_ms}-0-9fbfc504a45d7554-{minute}.mp4"),
-        camera_uid: uid,
+    let track = |codec: &str, clock_rate, width, height| TrackFacts {
+        codec: codec.to_owned(),
+        clock_rate,
+        width,
+        height,
+    };
+    SegmentFacts {
+        camera_uid: uid(camera),
+        camera: format!("camera-{camera}"),
+        path: format!("hall/camera-{camera}"),
         start_ms,
-        end_ms,
+        end_ms: start_ms + MINUTE_MS,
+        epoch: 0,
+        session: 11_511_135_796_310_406_484,
+        sequence: minute as u32,
         bytes: 16_027_519,
-        facts,
+        init_bytes: 1_103,
+        table_offset: 16_003_733,
+        frames: 1_500,
+        keyframes: 30,
+        tracks: vec![track("H264", 90_000, 1_280, 720), track("AAC", 48_000, 0, 0)],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::note::{Catalogue, CatalogueError, Finished};
 use crate::store::sql::recorder::NewRecording;
-use crate::store::sql::{self, Database, SegmentRow};
+use crate::store::sql::{self, Database};
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -21,22 +21,21 @@ pub struct SqlCatalogue {
 #[async_trait]
 impl Catalogue for SqlCatalogue {
     async fn stored(&self, segment: &SegmentFacts, key: &str) -> Result<(), CatalogueError> {
-        let row = row(segment, key)?;
         let put = async {
             // What a deleted camera had on its way goes as well.
             if self
                 .database
-                .is_thrown_away(&row.camera_uid, row.start_ms)
+                .is_thrown_away(&segment.camera_uid, segment.start_ms)
                 .await?
             {
-                return self.database.trash_objects(&[row.key]).await;
+                return self.database.trash_objects(&[key.to_owned()]).await;
             }
             // It was told before, and deleted since: listed again, it would be shown as long as it takes its object to go, and
             // be missing after that.
-            if self.database.is_trash(&row.key).await? {
+            if self.database.is_trash(key).await? {
                 return Ok(());
             }
-            self.database.put_segments(&[row]).await
+            self.database.put_segments(std::slice::from_ref(segment)).await
         };
         put.await
             .map_err(|error: sql::Error| CatalogueError(error.chain()))
@@ -58,10 +57,10 @@ impl SqlCatalogue {
         // Until its MP4 is measured: of those that are cut, the part that is inside.
         let bytes: i64 = segments
             .iter()
-            .map(|row| {
-                let inside = row.end_ms.min(end_ms) - row.start_ms.max(start_ms);
-                let whole = (row.end_ms - row.start_ms).max(1);
-                i128::from(row.bytes) * i128::from(inside.max(0)) / i128::from(whole)
+            .map(|segment| {
+                let inside = segment.end_ms.min(end_ms) - segment.start_ms.max(start_ms);
+                let whole = (segment.end_ms - segment.start_ms).max(1);
+                i128::from(segment.bytes) * i128::from(inside.max(0)) / i128::from(whole)
             })
             .map(|bytes| i64::try_from(bytes).unwrap_or(0))
             .sum();
@@ -78,18 +77,6 @@ impl SqlCatalogue {
         self.finishing.notify_one();
         Ok(())
     }
-}
-
-/// A segment as the index has it.
-pub(super) fn row(segment: &SegmentFacts, key: &str) -> Result<SegmentRow, CatalogueError> {
-    Ok(SegmentRow {
-        key: key.to_owned(),
-        camera_uid: segment.camera_uid.clone(),
-        start_ms: segment.start_ms,
-        end_ms: segment.end_ms,
-        bytes: segment.bytes,
-        facts: serde_json::to_string(segment).map_err(|error| CatalogueError(error.to_string()))?,
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The index against the bucket, which is the truth: made again from it, or compared with it.
 
 use crate::store::object::{self, Bucket, Found};
-use crate::store::sql::{self, Database, SegmentRow};
+use crate::store::sql::{self, Database};
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -94,13 +94,13 @@ pub async fn rebuild(bucket: &Bucket, database: &Database) -> Result<Census, Cen
                     census.segments += 1;
                     census.bytes += found.bytes;
                     census.read += u64::from(read);
-                    rows.push(row(&found.key, &facts));
+                    rows.push(facts);
                     seen.insert(found.key);
                 }
             }
         }
         while rows.len() >= BATCH {
-            let some: Vec<SegmentRow> = rows.drain(..BATCH).collect();
+            let some: Vec<SegmentFacts> = rows.drain(..BATCH).collect();
             database.put_segments(&some).await?;
             census.listed += some.len() as u64;
         }
@@ -260,17 +260,6 @@ async fn inspect(bucket: Bucket, found: Found, depth: Depth) -> (Found, Result<L
     };
     let looked = read(&bucket, &key, found.bytes).await;
     (found, looked)
-}
-
-fn row(key: &str, facts: &SegmentFacts) -> SegmentRow {
-    SegmentRow {
-        key: key.to_owned(),
-        camera_uid: facts.camera_uid.clone(),
-        start_ms: facts.start_ms,
-        end_ms: facts.end_ms,
-        bytes: facts.bytes,
-        facts: serde_json::to_string(facts).unwrap_or_default(),
-    }
 }
 
 async fn tried<T, F: Future<Output = Result<T, object::Error>>>(

@@ -235,18 +235,11 @@ mod tests {
 
         // Without a bucket it waits, and lasts.
         let row = recorded(&database, 9_000).await;
-        let segment = crate::store::sql::SegmentRow {
-            key: "segments/a/x".into(),
+        let segment = weir_recording::SegmentFacts {
             camera_uid: "a".into(),
-            start_ms: 0,
             end_ms: 9_000,
             bytes: 1,
-            facts: serde_json::to_string(&weir_recording::SegmentFacts {
-                camera_uid: "a".into(),
-                end_ms: 9_000,
-                ..Default::default()
-            })
-            .expect("JSON"),
+            ..Default::default()
         };
         database
             .put_segments(std::slice::from_ref(&segment))
@@ -264,7 +257,10 @@ mod tests {
         assert!(finisher.round().await.is_err());
         assert_eq!(database.unmeasured_recordings(9).await.expect("a list"), [row]);
         // Of footage that is gone nothing is left to wait for.
-        database.trash_segments(&[segment.key]).await.expect("gone");
+        database
+            .trash_segments(&[segment.key().to_string()])
+            .await
+            .expect("gone");
         finisher.round().await.expect("measured");
         assert!(
             database

@@ -2,13 +2,14 @@
 //! listed that is half gone. Only objects that the index or the journal names are touched; rules of the bucket are left alone.
 
 use crate::store::object::Bucket;
-use crate::store::sql::{self, Database, Keeping, SegmentRow, Stored};
+use crate::store::sql::{self, Database, Keeping, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use weir_recording::SegmentFacts;
 use weir_recording::key::{is_snapshot_prefix, snapshot_prefix, snapshot_time};
 
 /// How often is looked for what is too old.
@@ -260,7 +261,7 @@ impl Keeper {
 }
 
 /// Of the oldest segments those that end before `too_old`, and as many more as make up `too_much` bytes.
-fn over(oldest: &[SegmentRow], too_old: i64, too_much: u64) -> Vec<String> {
+fn over(oldest: &[SegmentFacts], too_old: i64, too_much: u64) -> Vec<String> {
     let mut freed = 0;
     oldest
         .iter()
@@ -269,7 +270,7 @@ fn over(oldest: &[SegmentRow], too_old: i64, too_much: u64) -> Vec<String> {
             freed += segment.bytes;
             goes
         })
-        .map(|segment| segment.key.clone())
+        .map(|segment| segment.key().to_string())
         .collect()
 }
 
@@ -304,25 +305,28 @@ mod tests {
     use crate::store::sql::Location;
     use bytes::Bytes;
 
-    fn row(number: i64) -> SegmentRow {
-        SegmentRow {
-            key: format!("segments/a/{number}.mp4"),
+    fn segment(number: i64) -> SegmentFacts {
+        SegmentFacts {
             camera_uid: "a".to_owned(),
             start_ms: number * 1000,
             end_ms: number * 1000 + 1000,
             bytes: 100,
-            facts: "{}".to_owned(),
+            ..SegmentFacts::default()
         }
     }
 
     #[test]
     fn age_and_size() {
-        let rows: Vec<SegmentRow> = (0..10).map(row).collect();
-        assert_eq!(over(&rows, 3000, 0).len(), 3, "those that end at 1, 2 and 3 s");
-        assert_eq!(over(&rows, i64::MIN, 250).len(), 3);
-        assert_eq!(over(&rows, 1000, 500).len(), 5);
-        assert_eq!(over(&rows, i64::MIN, 0).len(), 0);
-        assert_eq!(over(&rows, i64::MAX, 0).len(), 10);
+        let segments: Vec<SegmentFacts> = (0..10).map(segment).collect();
+        assert_eq!(
+            over(&segments, 3000, 0).len(),
+            3,
+            "those that end at 1, 2 and 3 s"
+        );
+        assert_eq!(over(&segments, i64::MIN, 250).len(), 3);
+        assert_eq!(over(&segments, 1000, 500).len(), 5);
+        assert_eq!(over(&segments, i64::MIN, 0).len(), 0);
+        assert_eq!(over(&segments, i64::MAX, 0).len(), 10);
     }
 
     #[test]
@@ -356,10 +360,10 @@ mod tests {
             .await
             .expect("a store");
         let bucket = embedded.bucket();
-        let rows: Vec<SegmentRow> = (0..5).map(row).collect();
-        for row in &rows {
+        let segments: Vec<SegmentFacts> = (0..5).map(segment).collect();
+        for segment in &segments {
             bucket
-                .put(&row.key, Bytes::from_static(b"x"), "video/mp4")
+                .put(&segment.key().to_string(), Bytes::from_static(b"x"), "video/mp4")
                 .await
                 .expect("put");
         }
@@ -367,7 +371,7 @@ mod tests {
             .put("somebody/else", Bytes::from_static(b"x"), "text/plain")
             .await
             .expect("put");
-        database.put_segments(&rows).await.expect("listed");
+        database.put_segments(&segments).await.expect("listed");
         let rules = HashMap::from([(
             "a".to_owned(),
             Keeping {
@@ -398,18 +402,16 @@ mod tests {
         );
         one.and(two).expect("forgotten");
         assert!(keeper.empty().await.is_err());
-        let listed = database
-            .segments("a", i64::MIN, i64::MAX, 100)
-            .await
-            .expect("a list");
-        assert_eq!(listed, rows[3..]);
+        let listed = database.segments("a", 0, 1_000_000, 100).await.expect("a list");
+        assert_eq!(listed, segments[3..]);
         assert_eq!(database.trash(100).await.expect("a list").len(), 3);
         away.send_replace(Some(bucket.clone()));
         keeper.empty().await.expect("deleted");
         assert_eq!(database.trash(100).await.expect("a list").len(), 0);
         let left = bucket.list("", None).await.expect("a list");
         let left: Vec<&str> = left.objects.iter().map(|o| o.key.as_str()).collect();
-        assert_eq!(left, ["segments/a/3.mp4", "segments/a/4.mp4", "somebody/else"]);
+        let (three, four) = (segments[3].key().to_string(), segments[4].key().to_string());
+        assert_eq!(left, [three.as_str(), four.as_str(), "somebody/else"]);
         // Snapshots go by age alone.
         for at_ms in [1000, 2_000_000_000_000_000] {
             let key = weir_recording::key::snapshot_key("a", at_ms);

@@ -2,7 +2,7 @@
 
 use super::still::Still;
 use crate::store::object::{self, Bucket};
-use crate::store::sql::{self, Database, SegmentRow};
+use crate::store::sql::{self, Database};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
@@ -161,10 +161,10 @@ impl Playback {
 
     /// The newest keyframe that is stored.
     pub(super) async fn newest_still(&self, camera_uid: &str) -> Result<Option<Still>, PlaybackError> {
-        let Some(row) = self.0.index.newest_segment(camera_uid).await? else {
+        let Some(newest) = self.0.index.newest_segment(camera_uid).await? else {
             return Ok(None);
         };
-        self.still_in(&facts(row)?, i64::MAX).await
+        self.still_in(&newest, i64::MAX).await
     }
 
     /// Reads that keyframe's bytes and no other media.
@@ -276,15 +276,15 @@ impl Playback {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<SegmentFacts>, PlaybackError> {
-        let rows = self
+        let segments = self
             .0
             .index
             .segments(camera_uid, from_ms, to_ms, MOST_SEGMENTS + 1)
             .await?;
-        if rows.len() as u64 > MOST_SEGMENTS {
+        if segments.len() as u64 > MOST_SEGMENTS {
             return Err(PlaybackError::TooLong);
         }
-        rows.into_iter().map(facts).collect()
+        Ok(segments)
     }
 
     fn bucket(&self) -> Result<Bucket, PlaybackError> {
@@ -453,14 +453,6 @@ async fn read_ranges(
         stream::iter(kept)
     });
     Ok(kept.try_flatten().boxed())
-}
-
-/// What is said of a segment.
-fn facts(row: SegmentRow) -> Result<SegmentFacts, PlaybackError> {
-    serde_json::from_str(&row.facts).map_err(|error| PlaybackError::Damaged {
-        key: row.key,
-        what: error.to_string(),
-    })
 }
 
 /// Where a keyframe is.

@@ -156,8 +156,8 @@ impl api::Footage for StoredFootage {
             let is_all = (found.len() as u64) < SOME;
             let inside = found
                 .into_iter()
-                .filter(|row| row.start_ms >= from_ms && row.end_ms <= to_ms);
-            let keys: Vec<String> = inside.map(|row| row.key).collect();
+                .filter(|segment| segment.start_ms >= from_ms && segment.end_ms <= to_ms);
+            let keys: Vec<String> = inside.map(|segment| segment.key().to_string()).collect();
             self.index.trash_segments(&keys).await.map_err(failed)?;
             self.deleting.notify_one();
             if is_all || keys.is_empty() {

@@ -1,8 +1,10 @@
 //! What holds on SQLite. The same and more runs against PostgreSQL in `tests/postgres.rs`.
 
 use super::accounts::{Kind, NewRefresh, NewToken, Rights, Secrets, User};
-use super::{Database, Location, SegmentRow, Stored};
+use super::{Database, Location, Stored};
 use std::time::Duration;
+use weir_recording::SegmentFacts;
+use weir_recording::facts::TrackFacts;
 
 fn user(name: &str) -> User {
     User {
@@ -315,17 +317,117 @@ async fn cameras_are_listed_and_summed_up() {
     let database = open(&folder).await;
     assert_eq!(database.recorded_cameras().await.unwrap(), [""; 0]);
     assert_eq!(database.stored("a").await.unwrap(), Stored::default());
-    let row = |camera: &str, number: i64| SegmentRow {
-        key: format!("segments/{camera}/{number}.mp4"),
+    let segment = |camera: &str, number: i64| SegmentFacts {
         camera_uid: camera.to_owned(),
         start_ms: number,
         end_ms: number + 1,
         bytes: 10,
-        facts: String::new(),
+        ..SegmentFacts::default()
     };
-    let rows = [row("b", 1), row("a", 1), row("a", 2), row("ab", 1)];
+    let rows = [
+        segment("b", 1),
+        segment("a", 1),
+        segment("a", 2),
+        segment("ab", 1),
+    ];
     database.put_segments(&rows).await.unwrap();
     assert_eq!(database.recorded_cameras().await.unwrap(), ["a", "ab", "b"]);
     let stored = database.stored("a").await.unwrap();
     assert_eq!((stored.segments, stored.bytes), (2, 20));
+    // A camera of which nothing is left is not listed.
+    let key = rows[3].key().to_string();
+    database.forget_segments(&[key]).await.unwrap();
+    assert_eq!(database.recorded_cameras().await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn segments_come_back_as_they_were_put() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    let day = 86_400_000;
+    let segment = |start_ms: i64, session: u64| SegmentFacts {
+        camera_uid: "a".into(),
+        camera: "hall".into(),
+        path: "school/hall".into(),
+        start_ms,
+        end_ms: start_ms + 60_000,
+        epoch: u64::MAX,
+        session,
+        sequence: u32::MAX,
+        bytes: 16_027_519,
+        init_bytes: 1_103,
+        table_offset: 16_003_733,
+        frames: 1_500,
+        keyframes: 30,
+        tracks: vec![TrackFacts {
+            codec: "H264".into(),
+            clock_rate: 90_000,
+            width: 1_280,
+            height: 720,
+        }],
+    };
+    // Two writers at once, one of them with the highest bit set; one after them in another format.
+    let (one, two) = (segment(day, 7), segment(day, u64::MAX));
+    let mut three = segment(day + 60_000, 7);
+    three.path = "school/aula".into();
+    let all = [one.clone(), two.clone(), three.clone()];
+    database.put_segments(&all).await.unwrap();
+    let list = async |from_ms, to_ms| {
+        let mut found = database.segments("a", from_ms, to_ms, 10).await.unwrap();
+        found.sort_by_key(|segment| (segment.start_ms, segment.session));
+        found
+    };
+    assert_eq!(list(0, 2 * day).await, all);
+    assert_eq!(list(day + 59_999, day + 60_000).await, all[..2]);
+    assert_eq!(list(day + 60_000, day + 60_001).await, all[2..]);
+    assert_eq!(list(0, day).await, []);
+    assert_eq!(list(i64::MIN, i64::MAX).await, all);
+    assert_eq!(database.segments("a", 0, 2 * day, 1).await.unwrap().len(), 1);
+    assert_eq!(database.segments("b", 0, 2 * day, 1).await.unwrap(), []);
+    assert_eq!(database.newest_segment("a").await.unwrap(), Some(three.clone()));
+    assert_eq!(database.newest_segment("b").await.unwrap(), None);
+    assert_eq!(
+        database
+            .oldest_segments("a", day + 60_001, 10)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    let sizes = database.segment_sizes("a").await.unwrap();
+    assert_eq!(sizes.len(), 3);
+    assert_eq!(sizes[&two.key().to_string()], 16_027_519);
+
+    // Told again, with another name.
+    let again = SegmentFacts {
+        camera: "the hall".into(),
+        bytes: 5,
+        ..one.clone()
+    };
+    database.put_segments(std::slice::from_ref(&again)).await.unwrap();
+    assert_eq!(list(0, day + 1).await, [again, two.clone()]);
+
+    // What names none, or another's, takes nothing along.
+    let other_epoch = SegmentFacts {
+        epoch: 1,
+        ..two.clone()
+    };
+    let nobodys = SegmentFacts {
+        camera_uid: "nobody".into(),
+        ..two.clone()
+    };
+    for key in [
+        "",
+        "segments/a/x.mp4",
+        &other_epoch.key().to_string(),
+        &nobodys.key().to_string(),
+    ] {
+        database.forget_segments(&[key.to_owned()]).await.unwrap();
+    }
+    assert_eq!(list(0, 2 * day).await.len(), 3);
+    database
+        .trash_segments(&[two.key().to_string(), three.key().to_string()])
+        .await
+        .unwrap();
+    assert_eq!(list(0, 2 * day).await.len(), 1);
 }

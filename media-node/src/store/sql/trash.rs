@@ -1,8 +1,8 @@
 //! Deleting for good: first the index forgets, in one transaction with the journal; then the objects go, however often that
 //! has to be tried.
 
-use super::entity::{object_trash, retention, segment};
-use super::{Database, Error, clock, writing};
+use super::entity::{object_trash, retention};
+use super::{Database, Error, clock, segments, writing};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
@@ -28,10 +28,7 @@ impl Database {
         let trashed = async {
             for some in keys.chunks(ROWS) {
                 let transaction = self.connections.begin_with_options(writing()).await?;
-                segment::Entity::delete_many()
-                    .filter(segment::Column::Key.is_in(some))
-                    .exec(&transaction)
-                    .await?;
+                segments::forget(&transaction, some).await?;
                 note(&transaction, some).await?;
                 transaction.commit().await?;
             }

@@ -8,6 +8,7 @@ mod m0005_segments;
 mod m0006_retention;
 mod m0007_segment_bytes;
 mod m0008_pictures;
+mod m0009_stored_segments;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_retention::Migration),
             Box::new(m0007_segment_bytes::Migration),
             Box::new(m0008_pictures::Migration),
+            Box::new(m0009_stored_segments::Migration),
         ]
     }
 }
@@ -48,4 +50,45 @@ pub(super) async fn apply(connections: &DatabaseConnection) -> Result<(), DbErr>
     }
     Migrator::up(&transaction, None).await?;
     transaction.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::{Database, Location};
+
+    #[tokio::test]
+    async fn segments_of_a_former_release_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("index.sqlite");
+        let before = sea_orm::Database::connect(format!("sqlite://{}?mode=rwc", file.display()))
+            .await
+            .expect("a database");
+        Migrator::up(&before, Some(8)).await.expect("the former schema");
+        let facts = |sequence: u32| {
+            format!(
+                r#"{{"cameraUid":"0a","camera":"hall","path":"school/hall","startMs":1767603600123,"endMs":1767603660123,"epoch":7,"session":18446744073709551615,"sequence":{sequence},"bytes":99,"initBytes":11,"tableOffset":88,"frames":1500,"keyframes":30,"tracks":[{{"codec":"H264","clockRate":90000,"width":1280,"height":720}}]}}"#
+            )
+        };
+        let rows: Vec<String> = (0..1_001)
+            .map(|n| {
+                format!(
+                    "('segments/0a/{n}', '0a', 1767603600123, 1767603660123, 99, '{}')",
+                    facts(n)
+                )
+            })
+            .collect();
+        let insert = format!(
+            "INSERT INTO segment (key, camera_uid, start_ms, end_ms, bytes, facts) VALUES {}, ('x', '0a', 1, 2, 3, 'no JSON')",
+            rows.join(",")
+        );
+        before.execute_unprepared(&insert).await.expect("rows");
+        before.close().await.expect("closed");
+
+        let database = Database::open(&Location::Sqlite(file)).await.expect("migrated");
+        let found = database.segments("0a", 0, i64::MAX, 2_000).await.expect("a list");
+        assert_eq!(found.len(), 1_001);
+        let text = serde_json::to_string(&found[12]).expect("JSON");
+        assert_eq!(text, facts(12));
+    }
 }
