@@ -57,7 +57,7 @@ pub use catalogue::SqlCatalogue;
 pub use census::{Census, CensusError, Depth, Problem, rebuild, verify};
 pub use finisher::Finisher;
 pub use keeper::{Keeper, Rules};
-pub use note::{Catalogue, CatalogueError, Finished};
+pub use note::{Begun, Catalogue, CatalogueError, Finished};
 pub use playback::{Footage, Playback, PlaybackError, Span};
 pub use portraits::{Portraits, Sitter};
 pub use recorders::{Recorders, Settings};

@@ -1,13 +1,13 @@
 //! From the spool to the bucket and the index, the oldest first.
 
-use super::note::{Catalogue, CatalogueError, Note};
+use super::note::{Begun, Catalogue, CatalogueError, Note};
 use super::recovery::complete_left;
 use super::states::{States, Trouble};
 use crate::store::object::{Bucket, Error, PART_BYTES};
 use crate::store::spool::{Spool, Spooled};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +23,10 @@ const MOST_AT_ONCE: usize = 4;
 const MOST_UNLISTED: usize = 100_000;
 /// How often the spool is looked at without anybody ringing.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often the index is told of a recording that goes on: it forgets those that nobody speaks of.
+const REMIND: Duration = Duration::from_hours(1);
+/// Recordings of a camera that the index is told of, the earliest: what is stored since is no other's alone anyway.
+const MOST_BEGUN: usize = 400;
 /// After a failure, and at most.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -47,6 +51,8 @@ pub struct Uploader {
     parts: UploaderParts,
     /// Stored, and not in the index yet, with what that is to be told: the spool may have to drop them before.
     unlisted: HashMap<SegmentKey, SegmentFacts>,
+    /// What the index was told of the recordings that each camera has begun, and when.
+    running: HashMap<String, (BTreeSet<Begun>, Instant)>,
     /// Which may have been sent in part: those of an earlier process, and those whose sending has failed.
     tried: HashSet<SegmentKey>,
     is_first_round: bool,
@@ -103,6 +109,7 @@ impl Uploader {
         Self {
             parts,
             unlisted: HashMap::new(),
+            running: HashMap::new(),
             tried: HashSet::new(),
             is_first_round: true,
             aside: HashSet::new(),
@@ -188,9 +195,13 @@ impl Uploader {
             self.tried
                 .extend(waiting.iter().map(|spooled| spooled.key.clone()));
         }
-        if !waiting.is_empty() {
+        // Before the segments, which are listed only when it is known whose they are.
+        let told = self.tell_running().await;
+        if waiting.is_empty() {
+            told?;
+        } else {
             let bucket = self.parts.bucket.borrow().clone().ok_or(Failure::NoBucket)?;
-            self.send_all(&bucket, waiting).await?;
+            self.send_all(&bucket, waiting, told.err()).await?;
         }
         for facts in dropped {
             let key = facts.key();
@@ -206,10 +217,48 @@ impl Uploader {
         Ok(())
     }
 
-    async fn send_all(&mut self, bucket: &Bucket, waiting: Vec<Spooled>) -> Result<(), Failure> {
+    /// Tells the index what has begun, of cameras where that is news. A recording's note is on the disk before its first segment is,
+    /// so that all are told that the segments known by now are part of.
+    async fn tell_running(&mut self) -> Result<(), Failure> {
+        let spool = self.parts.spool.clone();
+        let notes = blocking(move || spool.notes()).await?;
+        let mut now: HashMap<String, BTreeSet<Begun>> = HashMap::new();
+        for (_, text) in notes {
+            let Ok(note) = serde_json::from_slice::<Note>(&text) else {
+                continue;
+            };
+            let begun = note.begun();
+            now.entry(note.camera_uid).or_default().insert(begun);
+        }
+        for uid in self.running.keys() {
+            now.entry(uid.clone()).or_default();
+        }
+        for (uid, begun) in now {
+            let begun: BTreeSet<Begun> = begun.into_iter().take(MOST_BEGUN).collect();
+            let known = self.running.get(&uid);
+            if known.is_some_and(|(known, at)| *known == begun && at.elapsed() < REMIND) {
+                continue;
+            }
+            let all: Vec<Begun> = begun.iter().cloned().collect();
+            self.parts.catalogue.running(&self.parts.node, &uid, &all).await?;
+            if begun.is_empty() {
+                self.running.remove(&uid);
+            } else {
+                self.running.insert(uid, (begun, Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `failure` is what has kept the index from being told of anything: it is stored all the same.
+    async fn send_all(
+        &mut self,
+        bucket: &Bucket,
+        waiting: Vec<Spooled>,
+        mut failure: Option<Failure>,
+    ) -> Result<(), Failure> {
         let mut waiting = waiting.into_iter();
         let mut sending = FuturesUnordered::new();
-        let mut failure: Option<Failure> = None;
         let mut stops = false;
         let (parts, unlisted, aside) = (&self.parts, &mut self.unlisted, &mut self.aside);
         let tried = &mut self.tried;
@@ -398,6 +447,10 @@ mod tests {
         is_away: Mutex<bool>,
         segments: Mutex<Vec<String>>,
         recordings: Mutex<Vec<Finished>>,
+        /// When the recordings that have begun begin, as they were told last.
+        running: Mutex<Vec<i64>>,
+        /// What was running when each segment was told.
+        whose: Mutex<Vec<Vec<i64>>>,
     }
 
     impl Index {
@@ -414,6 +467,14 @@ mod tests {
         async fn stored(&self, _: &SegmentFacts, key: &str) -> Result<(), CatalogueError> {
             self.ask()?;
             self.segments.lock().push(key.to_owned());
+            self.whose.lock().push(self.running.lock().clone());
+            Ok(())
+        }
+
+        async fn running(&self, _: &str, camera_uid: &str, begun: &[Begun]) -> Result<(), CatalogueError> {
+            self.ask()?;
+            assert_eq!(camera_uid, DOOR);
+            *self.running.lock() = begun.iter().map(|begun| begun.start_ms).collect();
             Ok(())
         }
 
@@ -490,12 +551,16 @@ mod tests {
     }
 
     fn note(spool: &Spool, start_ms: i64, end_ms: i64) {
+        note_of(spool, start_ms, end_ms, true);
+    }
+
+    fn note_of(spool: &Spool, start_ms: i64, end_ms: i64, closed: bool) {
         let note = Note {
             camera_uid: DOOR.to_owned(),
             schedule_uid: "a".to_owned(),
             start_ms,
             end_ms,
-            closed: true,
+            closed,
         };
         spool
             .write_note(&note.name(), &serde_json::to_vec(&note).expect("JSON"))
@@ -571,5 +636,38 @@ mod tests {
         note(&rig.spool, 1000, 2000);
         rig.uploader.round().await.expect("told");
         assert_eq!(rig.index.recordings.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whose_a_segment_is_is_told_before_it() {
+        let mut rig = rig().await;
+        note_of(&rig.spool, 1000, 1000, false);
+        put(&rig.spool, 1000);
+        rig.uploader.round().await.expect("told");
+        assert_eq!(*rig.index.whose.lock(), [vec![1000]]);
+        // It goes on, and nothing new is to be said.
+        rig.index.running.lock().clear();
+        note_of(&rig.spool, 1000, 2000, false);
+        rig.uploader.round().await.expect("told");
+        assert_eq!(*rig.index.running.lock(), [0; 0]);
+        // While that can't be told, what is theirs is stored and not listed.
+        note_of(&rig.spool, 5000, 5000, false);
+        put(&rig.spool, 5000);
+        *rig.index.is_away.lock() = true;
+        assert!(rig.uploader.round().await.is_err());
+        let stored = rig.bucket.head(&key(5000).to_string()).await.expect("asked");
+        assert!(stored.is_some());
+        *rig.index.is_away.lock() = false;
+        rig.uploader.round().await.expect("told");
+        let mut whose = rig.index.whose.lock()[1].clone();
+        whose.sort_unstable();
+        assert_eq!(whose, [1000, 5000]);
+        // What is whole runs no more, and neither does what has come to nothing.
+        note(&rig.spool, 1000, 2000);
+        note(&rig.spool, 5000, 5000);
+        rig.uploader.round().await.expect("told");
+        rig.uploader.round().await.expect("told");
+        assert_eq!(rig.index.recordings.lock().len(), 1);
+        assert_eq!(*rig.index.running.lock(), [0; 0]);
     }
 }

@@ -21,6 +21,7 @@ pub use error::Error;
 pub use location::Location;
 pub use lock::Lock;
 pub use resource_ids::Named;
+use segments::LONGEST_MS;
 pub use segments::{SegmentRow, Stored};
 pub use trash::Keeping;
 

@@ -10,7 +10,7 @@ use sea_orm::{
 use std::collections::HashMap;
 
 /// No segment is longer: a day.
-const LONGEST_MS: i64 = 86_400_000;
+pub(super) const LONGEST_MS: i64 = 86_400_000;
 /// Rows of one statement, within what SQLite takes.
 const ROWS: usize = 500;
 

@@ -5,8 +5,8 @@ use super::entity::{object_trash, retention, segment};
 use super::{Database, Error, clock, writing};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
 };
 use std::collections::HashMap;
 
@@ -28,11 +28,7 @@ impl Database {
         let trashed = async {
             for some in keys.chunks(ROWS) {
                 let transaction = self.connections.begin_with_options(writing()).await?;
-                segment::Entity::delete_many()
-                    .filter(segment::Column::Key.is_in(some))
-                    .exec(&transaction)
-                    .await?;
-                note(&transaction, some).await?;
+                segments(&transaction, some).await?;
                 transaction.commit().await?;
             }
             Ok(())
@@ -132,7 +128,20 @@ impl Database {
     }
 }
 
-async fn note(connection: &impl ConnectionTrait, keys: &[String]) -> Result<(), DbErr> {
+/// Takes segments out of the index and notes that their objects are to go; at most as many as one statement takes.
+pub(super) async fn segments(transaction: &DatabaseTransaction, keys: &[String]) -> Result<(), DbErr> {
+    segment::Entity::delete_many()
+        .filter(segment::Column::Key.is_in(keys))
+        .exec(transaction)
+        .await?;
+    note(transaction, keys).await
+}
+
+/// Notes that objects are to go; at most as many as one statement takes.
+pub(super) async fn note(connection: &impl ConnectionTrait, keys: &[String]) -> Result<(), DbErr> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     let since = clock::read(connection).await?;
     let rows = keys.iter().map(|key| object_trash::ActiveModel {
         key: Set(key.clone()),

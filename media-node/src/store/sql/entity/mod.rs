@@ -14,6 +14,7 @@ pub(super) mod object_trash;
 pub(super) mod recording;
 pub(super) mod resource_id;
 pub(super) mod retention;
+pub(super) mod running_recording;
 pub(super) mod school;
 pub(super) mod segment;
 pub(super) mod subject;

@@ -8,6 +8,7 @@ mod m0005_segments;
 mod m0006_retention;
 mod m0007_segment_bytes;
 mod m0008_pictures;
+mod m0009_running_recordings;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_retention::Migration),
             Box::new(m0007_segment_bytes::Migration),
             Box::new(m0008_pictures::Migration),
+            Box::new(m0009_running_recordings::Migration),
         ]
     }
 }
