@@ -123,19 +123,25 @@ impl Keeper {
                 .oldest_segments(&uid, before_ms, MOST_SEGMENTS)
                 .await
                 .map_err(told)?;
-            let keys = over(&oldest, too_old, too_much as u64);
-            if keys.is_empty() {
-                continue;
+            let gone = over(&oldest, too_old, too_much as u64);
+            if !gone.is_empty() {
+                info!(
+                    camera = uid,
+                    segments = gone.len(),
+                    "footage is deleted: it has been kept as long as its schedules say"
+                );
+                metrics::counter!("weir_retention_segments_total").increment(gone.len() as u64);
+                self.database.expire_segments(&uid, gone).await.map_err(told)?;
             }
-            info!(
-                camera = uid,
-                segments = keys.len(),
-                "footage is deleted: it has been kept as long as its schedules say"
-            );
-            metrics::counter!("weir_retention_segments_total").increment(keys.len() as u64);
-            self.database.trash_segments(&keys).await.map_err(told)?;
             drop(alone);
+            if too_old > i64::MIN {
+                self.database
+                    .forget_empty_recordings(&uid, too_old)
+                    .await
+                    .map_err(told)?;
+            }
         }
+        self.database.forget_silent_running().await.map_err(told)?;
         Ok(())
     }
 
@@ -260,17 +266,14 @@ impl Keeper {
 }
 
 /// Of the oldest segments those that end before `too_old`, and as many more as make up `too_much` bytes.
-fn over(oldest: &[SegmentRow], too_old: i64, too_much: u64) -> Vec<String> {
+fn over(oldest: &[SegmentRow], too_old: i64, too_much: u64) -> &[SegmentRow] {
     let mut freed = 0;
-    oldest
-        .iter()
-        .take_while(|segment| {
-            let goes = segment.end_ms <= too_old || freed < too_much;
-            freed += segment.bytes;
-            goes
-        })
-        .map(|segment| segment.key.clone())
-        .collect()
+    let count = oldest.iter().take_while(|segment| {
+        let goes = segment.end_ms <= too_old || freed < too_much;
+        freed += segment.bytes;
+        goes
+    });
+    &oldest[..count.count()]
 }
 
 impl Clock {

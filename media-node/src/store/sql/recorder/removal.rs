@@ -2,12 +2,13 @@
 
 use super::Recording;
 use crate::store::sql::entity::{recording, running_recording, segment};
-use crate::store::sql::{Database, Error, LONGEST_MS, lock, trash, writing};
+use crate::store::sql::{Database, Error, LONGEST_MS, SegmentRow, lock, trash, writing};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
+    Select, TransactionTrait,
 };
 use std::ops::Range;
+use tracing::debug;
 
 /// Segments that are looked at in one go.
 const SOME: usize = 500;
@@ -54,6 +55,97 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Segments of a camera go because their time is over, and in the same step the recordings of which nothing is left: they would be
+    /// listed, and not be there.
+    pub async fn expire_segments(&self, camera_uid: &str, rows: &[SegmentRow]) -> Result<(), Error> {
+        let expired = async {
+            for some in rows.chunks(SOME) {
+                let transaction = self.connections.begin_with_options(writing()).await?;
+                let keys: Vec<String> = some.iter().map(|row| row.key.clone()).collect();
+                trash::segments(&transaction, &keys).await?;
+                let from_ms = some.iter().map(|row| row.start_ms).min().unwrap_or(0);
+                let to_ms = some.iter().map(|row| row.end_ms).max().unwrap_or(0);
+                let touched = Condition::all()
+                    .add(recording::Column::StartMs.lt(to_ms))
+                    .add(recording::Column::EndMs.gt(from_ms));
+                forget_empty(&transaction, camera_uid, touched).await?;
+                transaction.commit().await?;
+            }
+            Ok(())
+        };
+        expired.await.map_err(|source: DbErr| self.error(source))
+    }
+
+    /// Recordings that ended before a time that footage is kept until, and of which nothing is left: of footage that was lost another
+    /// way. Those that are newer stay, for the index may be about to be made again.
+    pub async fn forget_empty_recordings(&self, camera_uid: &str, before_ms: i64) -> Result<(), Error> {
+        let forgotten = async {
+            let old = Condition::all()
+                .add(recording::Column::StartMs.lt(before_ms))
+                .add(recording::Column::EndMs.lte(before_ms));
+            // Mostly there is none, and nobody is kept waiting.
+            let any = recording::Entity::find()
+                .filter(recording::Column::CameraUid.eq(camera_uid))
+                .filter(old.clone())
+                .limit(1)
+                .one(&self.connections)
+                .await?;
+            if any.is_none() {
+                return Ok(());
+            }
+            let transaction = self.connections.begin_with_options(writing()).await?;
+            forget_empty(&transaction, camera_uid, old).await?;
+            transaction.commit().await
+        };
+        forgotten.await.map_err(|source: DbErr| self.error(source))
+    }
+}
+
+/// Of those recordings of a camera, the ones without any footage go, with their pictures.
+async fn forget_empty(
+    transaction: &DatabaseTransaction,
+    camera_uid: &str,
+    which: Condition,
+) -> Result<(), DbErr> {
+    use recording::Column::{CameraUid, StartMs};
+    let rows = recording::Entity::find()
+        .filter(CameraUid.eq(camera_uid))
+        .filter(which)
+        .order_by_asc(StartMs)
+        .limit(SOME as u64)
+        .all(transaction)
+        .await?;
+    for row in rows {
+        let any = within(&row)
+            .select_only()
+            .column(segment::Column::Key)
+            .limit(1)
+            .into_tuple::<String>()
+            .one(transaction)
+            .await?;
+        if any.is_none() {
+            trash_picture(transaction, &row).await?;
+            recording::Entity::delete_by_id(row.id).exec(transaction).await?;
+            debug!(
+                recording = row.id,
+                "a recording went with the last of its footage"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The segments that a recording reaches into.
+fn within(row: &Recording) -> Select<segment::Entity> {
+    use segment::Column::{CameraUid, EndMs, StartMs};
+    segment::Entity::find()
+        .filter(CameraUid.eq(row.camera_uid.as_str()))
+        .filter(EndMs.gt(row.start_ms))
+        .filter(EndMs.lte(row.end_ms.saturating_add(LONGEST_MS)))
+        .filter(StartMs.lt(row.end_ms))
+}
+
 /// It is noted that the picture of a recording is to go.
 async fn trash_picture(transaction: &DatabaseTransaction, row: &Recording) -> Result<(), DbErr> {
     match &row.image_key {
@@ -97,14 +189,8 @@ async fn pieces(
     row: &Recording,
     last: Option<&Piece>,
 ) -> Result<Vec<Piece>, DbErr> {
-    use segment::Column::{CameraUid, EndMs, Key, StartMs};
-    let mut asked = segment::Entity::find()
-        .select_only()
-        .columns([Key, StartMs, EndMs])
-        .filter(CameraUid.eq(row.camera_uid.as_str()))
-        .filter(EndMs.gt(row.start_ms))
-        .filter(EndMs.lte(row.end_ms.saturating_add(LONGEST_MS)))
-        .filter(StartMs.lt(row.end_ms));
+    use segment::Column::{EndMs, Key, StartMs};
+    let mut asked = within(row).select_only().columns([Key, StartMs, EndMs]);
     if let Some((key, _, end_ms)) = last {
         let behind = Condition::any()
             .add(EndMs.gt(*end_ms))
@@ -115,7 +201,7 @@ async fn pieces(
         .order_by_asc(EndMs)
         .order_by_asc(Key)
         .limit(SOME as u64)
-        .into_tuple()
+        .into_tuple::<Piece>()
         .all(transaction)
         .await
 }
@@ -142,8 +228,8 @@ fn reaches(apart: &[Range<i64>], into: Range<i64>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sql::Location;
     use crate::store::sql::recorder::{NewRecording, Running};
-    use crate::store::sql::{Location, SegmentRow};
 
     async fn open(folder: &tempfile::TempDir) -> Database {
         Database::open(&Location::Sqlite(folder.path().join("index.sqlite")))
@@ -260,6 +346,50 @@ mod tests {
         assert_eq!(left(&database).await, [3]);
         database.set_running("n", "a", &[]).await.expect("told");
         database.forget_silent_running().await.expect("forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_recording_goes_with_the_last_of_its_footage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = open(&folder).await;
+        filmed(&database, 10).await;
+        let (first, long) = (
+            recorded(&database, "lesson", 500, 3_500).await,
+            recorded(&database, "always", 0, 8_000).await,
+        );
+        let mut row = database.recording(first).await.expect("read").expect("a row");
+        row.image_key = Some("one.jpg".into());
+        assert!(database.measure_recording(&row).await.expect("stored"));
+        let expire = async |to_ms: i64| {
+            let oldest = database.oldest_segments("a", to_ms + 1, 100).await;
+            let oldest = oldest.expect("a list");
+            database.expire_segments("a", &oldest).await.expect("expired");
+        };
+        let listed = async || {
+            let cut = crate::store::sql::recorder::Cut { skip: 0, take: 9 };
+            let page = database.recordings(cut).await.expect("a list");
+            page.rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        // Half a second of it is left, in its last segment.
+        expire(3_000).await;
+        assert_eq!(listed().await, [long, first]);
+        expire(4_000).await;
+        assert_eq!(listed().await, [long]);
+        assert!(database.is_trash("one.jpg").await.expect("asked"));
+        expire(10_000).await;
+        assert_eq!(listed().await, [0; 0]);
+        // Of footage that was lost another way, those go whose time is over.
+        let lost = recorded(&database, "lost", 20_000, 30_000).await;
+        database
+            .forget_empty_recordings("a", 29_999)
+            .await
+            .expect("asked");
+        assert_eq!(listed().await, [lost]);
+        database
+            .forget_empty_recordings("a", 30_000)
+            .await
+            .expect("asked");
+        assert_eq!(listed().await, [0; 0]);
     }
 
     #[tokio::test]
