@@ -1,11 +1,12 @@
 //! Deletes footage whose time is over, and what users want deleted: journaled, so that what is begun is done, and nothing is
 //! listed that is half gone. Only objects that the index or the journal names are touched; rules of the bucket are left alone.
 
+use super::clock::Clock;
 use crate::store::object::Bucket;
 use crate::store::sql::{self, Database, Keeping, SegmentRow, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -23,9 +24,6 @@ const SUMS: Duration = Duration::from_mins(10);
 const MOST_OBJECTS: u64 = 1_000;
 /// How often snapshots that are too old are looked for: the bucket is asked for them, since no index lists them.
 const SNAPSHOTS: Duration = Duration::from_hours(1);
-/// A clock that has been set by more deletes nothing by age until it has been right for so long.
-const STEP: Duration = Duration::from_mins(10);
-const TRUST: Duration = Duration::from_hours(1);
 
 /// From a camera's uid to how long its footage is kept, for cameras that schedules choose now.
 pub type Rules = Arc<dyn Fn() -> HashMap<String, Keeping> + Send + Sync>;
@@ -42,26 +40,20 @@ pub struct Keeper {
 /// How much there was of each camera whose footage is bounded by its size, and when that was.
 type Sums = HashMap<String, (Stored, Instant)>;
 
-/// Whether the clock can be believed.
-struct Clock {
-    began: (Instant, SystemTime),
-    set_at: Option<Instant>,
-}
-
 impl Keeper {
     /// Goes on until `stop`. Several may run at once.
     pub async fn run(self, stop: CancellationToken) {
-        let mut clock = Clock {
-            began: (Instant::now(), SystemTime::now()),
-            set_at: None,
-        };
+        let mut clock = Clock::new();
         let mut snapshots_at = Instant::now();
         let mut sums = Sums::new();
         loop {
             let worked = async {
-                self.forget_old(&mut clock, &mut sums).await?;
-                if snapshots_at <= Instant::now() {
-                    self.forget_snapshots(&mut clock).await?;
+                let bucket = self.bucket.borrow().clone();
+                let now_ms = clock.believed_ms(bucket.as_ref(), &self.database).await;
+                let now_ms = now_ms.map_err(|error| error.chain())?;
+                self.forget_old(now_ms, &mut sums).await?;
+                if now_ms.is_some() && snapshots_at <= Instant::now() {
+                    self.forget_snapshots(now_ms).await?;
                     snapshots_at = Instant::now() + SNAPSHOTS;
                 }
                 self.empty().await
@@ -81,8 +73,8 @@ impl Keeper {
         }
     }
 
-    /// Takes what is too old or too much out of the index.
-    async fn forget_old(&self, clock: &mut Clock, sums: &mut Sums) -> Result<(), String> {
+    /// Takes what is too old or too much out of the index. `now_ms` is none while the clock is not believed: nothing is too old then.
+    async fn forget_old(&self, now_ms: Option<i64>, sums: &mut Sums) -> Result<(), String> {
         let told = |error: sql::Error| error.chain();
         let mut keepings = self.database.keepings().await.map_err(told)?;
         for (uid, keeping) in (self.rules)() {
@@ -91,7 +83,6 @@ impl Keeper {
                 keepings.insert(uid, keeping);
             }
         }
-        let now_ms = clock.believed_ms();
         for (uid, keeping) in keepings {
             let too_old = match (keeping.age_ms, now_ms) {
                 (Some(age_ms), Some(now_ms)) => now_ms.saturating_sub(age_ms),
@@ -159,8 +150,8 @@ impl Keeper {
     }
 
     /// Puts snapshots that are older than their camera's footage may be into the journal.
-    async fn forget_snapshots(&self, clock: &mut Clock) -> Result<(), String> {
-        let Some(now_ms) = clock.believed_ms() else {
+    async fn forget_snapshots(&self, now_ms: Option<i64>) -> Result<(), String> {
+        let Some(now_ms) = now_ms else {
             return Ok(());
         };
         let Some(bucket) = self.bucket.borrow().clone() else {
@@ -276,30 +267,6 @@ fn over(oldest: &[SegmentRow], too_old: i64, too_much: u64) -> &[SegmentRow] {
     &oldest[..count.count()]
 }
 
-impl Clock {
-    /// Milliseconds since 1970; none while the clock has just been set.
-    fn believed_ms(&mut self) -> Option<i64> {
-        self.at(Instant::now(), SystemTime::now())
-    }
-
-    fn at(&mut self, now: Instant, wall: SystemTime) -> Option<i64> {
-        let (instant, time) = self.began;
-        let expected = time + (now - instant);
-        let apart = wall
-            .duration_since(expected)
-            .unwrap_or_else(|error| error.duration());
-        self.began = (now, wall);
-        if apart > STEP {
-            warn!(?apart, "the clock was set: nothing is deleted by age for a while");
-            self.set_at = Some(now);
-        }
-        if self.set_at.is_some_and(|at| now - at < TRUST) {
-            return None;
-        }
-        Some(wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,26 +293,6 @@ mod tests {
         assert_eq!(over(&rows, 1000, 500).len(), 5);
         assert_eq!(over(&rows, i64::MIN, 0).len(), 0);
         assert_eq!(over(&rows, i64::MAX, 0).len(), 10);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_is_not_believed() {
-        let (now, wall) = (Instant::now(), SystemTime::now());
-        let mut clock = Clock {
-            began: (now, wall),
-            set_at: None,
-        };
-        let minute = Duration::from_mins(1);
-        assert!(clock.at(now + minute, wall + minute).is_some());
-        let year = Duration::from_hours(24 * 365);
-        assert_eq!(clock.at(now + 2 * minute, wall + year), None);
-        assert_eq!(
-            clock.at(now + 3 * minute, wall + year + minute),
-            None,
-            "nor a minute later"
-        );
-        let later = now + 4 * minute + TRUST;
-        assert!(clock.at(later, wall + year + 2 * minute + TRUST).is_some());
     }
 
     #[tokio::test]
@@ -385,19 +332,12 @@ mod tests {
             rules: Arc::new(move || rules.clone()),
             bell: Arc::default(),
         };
-        let mut clock = Clock {
-            began: (Instant::now(), SystemTime::now()),
-            set_at: None,
-        };
+        let now_ms = Some(1_767_603_600_000);
         // Without the bucket it is begun, and lasts. Of two that look at once, one deletes.
         let (mut sums, mut others) = (Sums::new(), Sums::new());
-        let mut other = Clock {
-            began: clock.began,
-            set_at: None,
-        };
         let (one, two) = tokio::join!(
-            keeper.forget_old(&mut clock, &mut sums),
-            keeper.forget_old(&mut other, &mut others)
+            keeper.forget_old(now_ms, &mut sums),
+            keeper.forget_old(now_ms, &mut others)
         );
         one.and(two).expect("forgotten");
         assert!(keeper.empty().await.is_err());
@@ -426,7 +366,7 @@ mod tests {
             bytes: None,
         };
         database.keep("a", keeping).await.expect("said");
-        keeper.forget_snapshots(&mut clock).await.expect("forgotten");
+        keeper.forget_snapshots(now_ms).await.expect("forgotten");
         keeper.empty().await.expect("deleted");
         let left = bucket.list("snapshots/", None).await.expect("a list");
         assert_eq!(left.objects.len(), 1, "{left:?}");

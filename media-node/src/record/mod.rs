@@ -21,6 +21,7 @@
 //! | `report` | what is told to the index, between pods |
 //! | `playback` | what is stored, as MP4 and HLS of any range |
 //! | `keeper` | deletes what is too old |
+//! | `clock` | whether our clock is believed so far |
 //! | `census` | the index against the bucket |
 //! | `finisher` | what a recording gets once it is whole |
 //! | `snapshots` | pictures of cameras, by ffmpeg |
@@ -33,6 +34,7 @@
 
 mod catalogue;
 mod census;
+mod clock;
 mod cutter;
 mod finisher;
 mod keeper;

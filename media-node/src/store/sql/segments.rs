@@ -128,6 +128,29 @@ impl Database {
         Ok(found.map_err(|source| self.error(source))?.map(SegmentRow::from))
     }
 
+    /// When the newest footage ended that had ended before `before_ms`, of whatever camera. Of several that reach beyond `enough_ms`, one.
+    pub async fn newest_footage(&self, before_ms: i64, enough_ms: i64) -> Result<Option<i64>, Error> {
+        use segment::Column::{CameraUid, EndMs};
+        let mut newest: Option<i64> = None;
+        for uid in self.recorded_cameras().await? {
+            let found = segment::Entity::find()
+                .select_only()
+                .column(EndMs)
+                .filter(CameraUid.eq(uid))
+                .filter(EndMs.lte(before_ms))
+                .order_by_desc(EndMs)
+                .limit(1)
+                .into_tuple::<i64>()
+                .one(&self.connections)
+                .await;
+            newest = newest.max(found.map_err(|source| self.error(source))?);
+            if newest.is_some_and(|newest| newest >= enough_ms) {
+                break;
+            }
+        }
+        Ok(newest)
+    }
+
     /// The cameras of which there is anything, by uid.
     pub async fn recorded_cameras(&self) -> Result<Vec<String>, Error> {
         use segment::Column::CameraUid;
