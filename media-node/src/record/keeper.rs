@@ -398,4 +398,68 @@ mod tests {
         assert_eq!(keepings["a"].age_ms, Some(60_000));
         stop.cancel();
     }
+
+    #[tokio::test]
+    async fn footage_of_cameras_that_are_gone_goes_when_its_time_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&Location::Sqlite(folder.path().join("index.sqlite")))
+            .await
+            .expect("a database");
+        let rows = |camera: &'static str| {
+            let of_camera = move |number| SegmentRow {
+                key: format!("segments/{camera}/{number}.mp4"),
+                camera_uid: camera.to_owned(),
+                ..row(number)
+            };
+            (0..5).map(of_camera).collect::<Vec<_>>()
+        };
+        for camera in ["aged", "sized", "unruled"] {
+            database.put_segments(&rows(camera)).await.expect("listed");
+        }
+        let keeping = |age_ms, bytes| Keeping { age_ms, bytes };
+        let there = HashMap::from([
+            ("aged".to_owned(), keeping(Some(10_000), None)),
+            ("sized".to_owned(), keeping(None, Some(700))),
+        ]);
+        let (rules, known) = watch::channel(there);
+        let keeper = Keeper {
+            database: database.clone(),
+            bucket: watch::channel(None).1,
+            rules: Arc::new(move || known.borrow().clone()),
+            bell: Arc::default(),
+        };
+        let left = async || {
+            let mut left = Vec::new();
+            for camera in ["aged", "sized", "unruled"] {
+                left.push(database.stored(camera).await.expect("a sum").segments);
+            }
+            left
+        };
+        keeper
+            .forget_old(Some(10_500), &mut Sums::new())
+            .await
+            .expect("a round");
+        assert_eq!(left().await, [5, 5, 5], "nothing's time is over");
+        // The Cameras are deleted, and their footage is not.
+        rules.send_replace(HashMap::new());
+        keeper
+            .forget_old(Some(10_500), &mut Sums::new())
+            .await
+            .expect("a round");
+        assert_eq!(left().await, [5, 5, 5]);
+        keeper
+            .forget_old(Some(13_000), &mut Sums::new())
+            .await
+            .expect("a round");
+        assert_eq!(left().await, [2, 5, 5]);
+        // What was on its way when its camera was deleted counts as well.
+        let mut late = rows("sized");
+        for row in &mut late {
+            row.key = format!("{}.late", row.key);
+        }
+        database.put_segments(&late).await.expect("listed");
+        // None is too old while the clock is not believed; sizes hold.
+        keeper.forget_old(None, &mut Sums::new()).await.expect("a round");
+        assert_eq!(left().await, [2, 7, 5]);
+    }
 }
