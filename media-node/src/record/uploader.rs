@@ -21,6 +21,10 @@ use weir_recording::{SegmentFacts, SegmentKey};
 const MOST_AT_ONCE: usize = 4;
 /// Segments that are remembered until the index can be told of them, when the spool has dropped them.
 const MOST_UNLISTED: usize = 100_000;
+/// How long is kept what can't be read, and how much of the spool it may take: a tenth. It is looked for so often.
+const REFUSED: Duration = Duration::from_hours(30 * 24);
+const REFUSED_SHARE: u64 = 10;
+const TRIM: Duration = Duration::from_hours(1);
 /// How often the spool is looked at without anybody ringing.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often the index is told of a recording that goes on: it forgets those that nobody speaks of.
@@ -56,6 +60,7 @@ pub struct Uploader {
     /// Which may have been sent in part: those of an earlier process, and those whose sending has failed.
     tried: HashSet<SegmentKey>,
     is_first_round: bool,
+    trimmed: Option<Instant>,
     /// What can't be read. It keeps no other, and is looked at again at the next start.
     aside: HashSet<SegmentKey>,
     pause: Duration,
@@ -112,6 +117,7 @@ impl Uploader {
             running: HashMap::new(),
             tried: HashSet::new(),
             is_first_round: true,
+            trimmed: None,
             aside: HashSet::new(),
             pause: PAUSE,
         }
@@ -169,6 +175,13 @@ impl Uploader {
         let spool = self.parts.spool.clone();
         // What is wrong with them keeps no other.
         let completed = blocking(move || complete_left(&spool)).await;
+        if self.trimmed.is_none_or(|at| at.elapsed() >= TRIM) {
+            let spool = self.parts.spool.clone();
+            if let Err(error) = blocking(move || trim_refused(&spool)).await {
+                warn!(%error, "the spool's folder refused can't be looked through");
+            }
+            self.trimmed = Some(Instant::now());
+        }
         let spool = self.parts.spool.clone();
         let mut waiting = blocking(move || spool.whole()).await?;
         // What was dropped meanwhile needs no remembering.
@@ -415,6 +428,22 @@ async fn send(
     };
     let sent = sent.await;
     (spooled, sent)
+}
+
+/// Removes what could not be read, and nobody has come for.
+fn trim_refused(spool: &Spool) -> io::Result<()> {
+    let before = SystemTime::now().checked_sub(REFUSED).unwrap_or(UNIX_EPOCH);
+    let (removed, bytes) = spool.trim_refused(before, spool.most_bytes() / REFUSED_SHARE)?;
+    for segment in &removed {
+        metrics::counter!("weir_spool_refused_removed_total").increment(1);
+        warn!(
+            segment = %segment.key,
+            bytes = segment.bytes,
+            "a segment that can't be read is removed from the spool's folder refused: it is old, or they are too many"
+        );
+    }
+    metrics::gauge!("weir_spool_refused_bytes").set(bytes as f64);
+    Ok(())
 }
 
 /// What a server on this machine has written reaches its disk.
@@ -669,5 +698,21 @@ mod tests {
         rig.uploader.round().await.expect("told");
         assert_eq!(rig.index.recordings.lock().len(), 1);
         assert_eq!(*rig.index.running.lock(), [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_takes_a_tenth_of_the_spool() {
+        let mut rig = rig().await;
+        let spool = Spool::open(rig.spool.folder(), 50).expect("a spool");
+        for start_ms in [1000, 2000] {
+            let (mut file, _claim) = spool.create(&key(start_ms), b"{}").expect("created");
+            file.write_all(b"media").expect("written");
+            spool.refuse(&key(start_ms)).expect("refused");
+        }
+        rig.uploader.parts.spool = spool;
+        rig.uploader.round().await.expect("a round");
+        let left = std::fs::read_dir(rig.folder.path().join("spool/refused").join(DOOR)).expect("a folder");
+        let left: Vec<_> = left.map(|entry| entry.expect("a file").file_name()).collect();
+        assert_eq!(left, [key(2000).file_name().as_str()]);
     }
 }
