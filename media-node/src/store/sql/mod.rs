@@ -22,7 +22,7 @@ pub use location::Location;
 pub use lock::Lock;
 pub use resource_ids::Named;
 use segments::LONGEST_MS;
-pub use segments::{SegmentRow, Stored};
+pub use segments::{Listed, SegmentRow, Stored};
 pub use trash::Keeping;
 
 use sea_orm::{

@@ -4,8 +4,8 @@ use super::entity::segment;
 use super::{Database, Error, writing};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, TransactionTrait,
 };
 use std::collections::HashMap;
 
@@ -27,6 +27,15 @@ pub struct SegmentRow {
     pub bytes: u64,
     /// All that is said of it, as JSON.
     pub facts: String,
+}
+
+/// A segment as far as it is compared with what is stored.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Listed {
+    pub key: String,
+    /// Milliseconds since 1970.
+    pub start_ms: i64,
+    pub end_ms: i64,
 }
 
 /// How much there is of one camera.
@@ -198,20 +207,52 @@ impl Database {
         Ok(())
     }
 
-    /// All segments of a camera, by key, with their sizes.
-    pub async fn segment_sizes(&self, camera_uid: &str) -> Result<HashMap<String, u64>, Error> {
-        let rows = segment::Entity::find()
+    /// Some segments of a camera in the order of their ends, behind `last`; at most `limit`.
+    pub async fn next_segments(
+        &self,
+        camera_uid: &str,
+        last: Option<&Listed>,
+        limit: u64,
+    ) -> Result<Vec<Listed>, Error> {
+        use segment::Column::{CameraUid, EndMs, Key, StartMs};
+        let mut asked = segment::Entity::find()
             .select_only()
-            .column(segment::Column::Key)
-            .column(segment::Column::Bytes)
-            .filter(segment::Column::CameraUid.eq(camera_uid))
-            .into_tuple::<(String, i64)>()
+            .columns([Key, StartMs, EndMs])
+            .filter(CameraUid.eq(camera_uid));
+        if let Some(last) = last {
+            // The first half is what an index can follow.
+            asked = asked.filter(EndMs.gte(last.end_ms)).filter(
+                Condition::any()
+                    .add(EndMs.gt(last.end_ms))
+                    .add(Key.gt(last.key.as_str())),
+            );
+        }
+        let found = asked
+            .order_by_asc(EndMs)
+            .order_by_asc(Key)
+            .limit(limit)
+            .into_model::<Listed>()
             .all(&self.connections)
             .await;
-        let rows = rows.map_err(|source| self.error(source))?.into_iter();
-        Ok(rows
-            .map(|(key, bytes)| (key, u64::try_from(bytes).unwrap_or(0)))
-            .collect())
+        found.map_err(|source| self.error(source))
+    }
+
+    /// Of these segments those that are listed, with their sizes.
+    pub async fn segment_sizes(&self, keys: &[String]) -> Result<HashMap<String, u64>, Error> {
+        use segment::Column::{Bytes, Key};
+        let mut sizes = HashMap::new();
+        for some in keys.chunks(ROWS) {
+            let rows = segment::Entity::find()
+                .select_only()
+                .columns([Key, Bytes])
+                .filter(Key.is_in(some))
+                .into_tuple::<(String, i64)>()
+                .all(&self.connections)
+                .await;
+            let rows = rows.map_err(|source| self.error(source))?.into_iter();
+            sizes.extend(rows.map(|(key, bytes)| (key, u64::try_from(bytes).unwrap_or(0))));
+        }
+        Ok(sizes)
     }
 }
 
