@@ -152,7 +152,7 @@ impl Database {
                 .into_tuple::<i64>()
                 .one(&self.connections)
                 .await;
-            newest = newest.max(found.map_err(|source| self.error(source))?);
+            newest = Ord::max(newest, found.map_err(|source| self.error(source))?);
             if newest.is_some_and(|newest| newest >= enough_ms) {
                 break;
             }
