@@ -10,7 +10,7 @@ use media_node::{
     store::sql::{
         Database, Error, Location, Named,
         accounts::User,
-        recorder::{API, CourseFacts, Cut, GatherChange, NewRecording, Registration},
+        recorder::{API, CourseFacts, Cut, GatherChange, NewRecording, Registration, Running},
     },
 };
 use tokio::{
@@ -19,6 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 use weir_proto::media::StreamPath;
+use weir_recording::SegmentFacts;
 use weir_tests::{Context, Result, camera, ensure, eventually, process::Process, setup, wait::secs};
 
 const HOST: &str = "127.0.0.1";
@@ -431,7 +432,6 @@ async fn the_cloud_recorder_is_one_at_all_gateways() -> Result<()> {
         "{row:?}"
     );
     ensure!(second.recording_by_uniq(&row.uniq).await?.as_ref() == Some(row));
-    ensure!(first.recordings_within("uid-1", 0, 2_000).await?.len() == 1);
     ensure!(second.unmeasured_recordings(9).await?.as_slice() == std::slice::from_ref(row));
     let mut measured = row.clone();
     (measured.bytes, measured.image_key) = (10, Some("k".into()));
@@ -440,6 +440,58 @@ async fn the_cloud_recorder_is_one_at_all_gateways() -> Result<()> {
     ensure!(first.recording(row.id).await?.as_ref() == Some(&measured));
     ensure!(first.unmeasured_recordings(9).await?.is_empty());
     ensure!(second.click_recording(row.id).await? == Some(1));
+    // Recordings that share footage go at once, and neither leaves it to the other; one that is still being made keeps its part.
+    let segment = |number: i64| SegmentFacts {
+        camera_uid: "uid-1".into(),
+        start_ms: number * 10_000,
+        end_ms: number * 10_000 + 10_000,
+        bytes: 1,
+        ..SegmentFacts::default()
+    };
+    let segments: Vec<SegmentFacts> = (0..10).map(segment).collect();
+    first.put_segments(&segments).await?;
+    let sharing = NewRecording {
+        file_src: "sharing".into(),
+        start_ms: 31_000,
+        end_ms: 91_000,
+        ..new.clone()
+    };
+    let sharing = second.store_recording(&sharing).await?.context("a number")?;
+    let running = Running {
+        name: "running".into(),
+        start_ms: 80_000,
+    };
+    for store in [&first, &second] {
+        let told = std::slice::from_ref(&running);
+        store.set_running("node-0", "uid-1", told).await?;
+    }
+    first.forget_silent_running().await?;
+    let (one, other) = tokio::join!(first.remove_recording(row.id), second.remove_recording(sharing));
+    ensure!(one?.is_some() && other?.is_some());
+    let left = second.next_segments("uid-1", None, 10).await?;
+    let starts: Vec<i64> = left.iter().map(|row| row.key.start_ms).collect();
+    ensure!(starts == [80_000, 90_000], "{starts:?}");
+    ensure!(first.next_segments("uid-1", left.first(), 10).await? == left[1..]);
+    ensure!(first.trash(20).await?.contains(&"k".to_owned()));
+    // The last of its footage takes a recording with it.
+    first.store_recording(&new).await?;
+    first.forget_empty_recordings("uid-1", 60_999).await?;
+    ensure!(
+        second.recordings(whole).await?.total == 1,
+        "it may be about to be listed"
+    );
+    first.put_segments(&segments[..1]).await?;
+    first.expire_segments("uid-1", &segments).await?;
+    ensure!(second.recordings(whole).await?.total == 0);
+    ensure!(first.newest_footage(i64::MAX, 0).await?.is_none());
+    // Its clock is another machine's, as far as we know.
+    ensure!(
+        first
+            .clock_elsewhere()
+            .await?
+            .is_some_and(|seconds| seconds > 1_700_000_000)
+    );
+    second.store_recording(&new).await?;
     first.delete_recordings_of("uid-1").await?;
     ensure!(second.recordings(whole).await?.total == 0);
 

@@ -538,6 +538,59 @@ async fn a_record_is_listed_without_an_ffmpeg() -> Result<()> {
     .await
 }
 
+/// A record that goes takes nothing of what another schedule is recording just then.
+#[tokio::test]
+async fn a_record_that_goes_leaves_what_is_being_recorded() -> Result<()> {
+    let schedule = |name: &str| {
+        format!(
+            "apiVersion: weir.video/v1alpha1\nkind: RecordSchedule\nmetadata: {{name: {name}}}\n\
+             spec: {{cameras: {{names: [yard]}}, always: true}}\n"
+        )
+    };
+    let node = builder()
+        .file_camera("yard", "h264_aac.mp4", "")
+        .argument("--segment-seconds=1")
+        .argument("--ffmpeg=/nowhere/ffmpeg")
+        .manifest("all.yaml", schedule("all"))
+        .manifest("some.yaml", schedule("some"))
+        .start()
+        .await?;
+    let token = node.login().await?.access;
+    let footage = async || -> Result<(i64, i64)> {
+        let path = format!("/api/weir/v1/recordings?path=yard&token={token}&from=0&to=4102444800000");
+        let (status, text) = node.text(&path).await?;
+        let told: Value = serde_json::from_str(&text).with_context(|| format!("{status} {text}"))?;
+        let span = &told["spans"][0];
+        let at = |name: &str| span[name].as_i64().with_context(|| told.to_string());
+        Ok((at("startMs")?, at("endMs")?))
+    };
+    eventually(secs(40), "footage", async || {
+        let (start, end) = footage().await?;
+        ensure!(end - start >= 4_000, "{start} to {end}");
+        Ok(())
+    })
+    .await?;
+    node.delete("some.yaml")?;
+    let place = place_of(&node).await?;
+    let id = eventually(secs(30), "the record", async || {
+        let told = place.ask(&place.first, "list_record", &[], Form::Query).await?;
+        ensure!(told["total_num"] == 1, "{told}");
+        Ok(told["data"][0]["record_id"].to_string())
+    })
+    .await?;
+    let (start, end) = footage().await?;
+    place
+        .done("del_record", &[("record_id", &id)], Form::Path)
+        .await?;
+    place.absent("list_record", &[], "record_id", &id).await?;
+    let (start_now, end_now) = footage().await?;
+    ensure!(
+        start_now == start && end_now >= end,
+        "{start} to {end} became {start_now} to {end_now}"
+    );
+    Ok(())
+}
+
 fn path_of_page(url: &str) -> Result<&str> {
     let at = url.match_indices('/').nth(2).context("a path")?.0;
     Ok(&url[at..])

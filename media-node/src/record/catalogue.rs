@@ -1,7 +1,7 @@
 //! The index in SQL.
 
-use super::note::{Catalogue, CatalogueError, Finished};
-use crate::store::sql::recorder::NewRecording;
+use super::note::{Begun, Catalogue, CatalogueError, Finished};
+use crate::store::sql::recorder::{NewRecording, Running};
 use crate::store::sql::{self, Database};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -39,6 +39,18 @@ impl Catalogue for SqlCatalogue {
         };
         put.await
             .map_err(|error: sql::Error| CatalogueError(error.chain()))
+    }
+
+    async fn running(&self, node: &str, camera_uid: &str, begun: &[Begun]) -> Result<(), CatalogueError> {
+        let running: Vec<Running> = begun
+            .iter()
+            .map(|begun| Running {
+                name: begun.name.clone(),
+                start_ms: begun.start_ms,
+            })
+            .collect();
+        let set = self.database.set_running(node, camera_uid, &running).await;
+        set.map_err(|error| CatalogueError(error.chain()))
     }
 
     async fn finished(&self, node: &str, recording: &Finished) -> Result<(), CatalogueError> {

@@ -1,10 +1,10 @@
 //! The index against the bucket, which is the truth: made again from it, or compared with it.
 
 use crate::store::object::{self, Bucket, Found};
-use crate::store::sql::{self, Database};
+use crate::store::sql::{self, Database, Listed};
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use weir_proto::fmp4::{self, Scanner};
 use weir_recording::key::ALL_SEGMENTS;
@@ -12,8 +12,10 @@ use weir_recording::{SegmentFacts, SegmentKey, facts};
 
 /// Objects that are looked at at once.
 const AT_ONCE: usize = 32;
-/// Rows that are written at once.
-const BATCH: usize = 500;
+/// Rows that are read at once.
+const PAGE: u64 = 1000;
+/// Problems that are told one by one.
+const MOST_PROBLEMS: usize = 10_000;
 /// A segment that has been stored and is not listed yet is not missing: it is about to be.
 const FRESH: Duration = Duration::from_mins(10);
 /// How often a request that failed is made again, and the first pause before that.
@@ -45,7 +47,9 @@ pub struct Census {
     pub read: u64,
     /// Objects among the segments that are none of ours; they are left alone.
     pub foreign: Vec<String>,
-    /// What is wrong.
+    /// How many segments are not as they should be.
+    pub wrong: u64,
+    /// What is wrong with them; of many, the first ten thousand.
     pub problems: Vec<Problem>,
 }
 
@@ -66,13 +70,22 @@ pub enum Depth {
     Contents,
 }
 
-/// Makes the index say what is in the bucket.
+/// Makes the index say what is in the bucket. Retention may delete meanwhile, and nodes may store.
 ///
 /// # Errors
 /// When the bucket or the database fails for longer than some tries. What was done until then is right.
 pub async fn rebuild(bucket: &Bucket, database: &Database) -> Result<Census, CensusError> {
+    rebuild_while(bucket, database, async || {}).await
+}
+
+/// `meanwhile` is what others do after objects have been looked at, and before their rows are written.
+async fn rebuild_while(
+    bucket: &Bucket,
+    database: &Database,
+    meanwhile: impl AsyncFn(),
+) -> Result<Census, CensusError> {
     let mut census = Census::default();
-    let (mut rows, mut seen) = (Vec::new(), HashSet::new());
+    let mut rows = Vec::new();
     let mut from = None;
     loop {
         let page = tried(|| bucket.list(ALL_SEGMENTS, from.as_deref())).await?;
@@ -85,62 +98,47 @@ pub async fn rebuild(bucket: &Bucket, database: &Database) -> Result<Census, Cen
         while let Some((found, looked)) = looks.next().await {
             match looked? {
                 Looked::Foreign => census.foreign.push(found.key),
+                Looked::Gone => {}
                 Looked::Bad(what) => {
-                    census.segments += 1;
-                    census.bytes += found.bytes;
-                    census.problems.push(Problem { key: found.key, what });
+                    census.count(&found);
+                    census.problem(found.key, what);
                 }
                 Looked::Good { facts, read } => {
-                    census.segments += 1;
-                    census.bytes += found.bytes;
+                    census.count(&found);
                     census.read += u64::from(read);
                     rows.push(facts);
-                    seen.insert(found.key);
                 }
             }
         }
-        while rows.len() >= BATCH {
-            let some: Vec<SegmentFacts> = rows.drain(..BATCH).collect();
-            database.put_segments(&some).await?;
-            census.listed += some.len() as u64;
-        }
+        meanwhile().await;
+        database.put_segments(&rows).await?;
+        census.listed += rows.len() as u64;
+        rows.clear();
         match page.next {
             Some(next) => from = Some(next),
             None => break,
         }
     }
-    database.put_segments(&rows).await?;
-    census.listed += rows.len() as u64;
-    // Rows of objects that are not there. What was stored while this ran is not among what was seen, so each is asked for.
-    for uid in database.recorded_cameras().await? {
-        let listed = database.segment_sizes(&uid).await?;
-        let mut lost = Vec::new();
-        for key in listed.keys().filter(|key| !seen.contains(*key)) {
-            if tried(|| bucket.head(key)).await?.is_none() {
-                lost.push(key.clone());
-            }
-        }
-        census.forgotten += lost.len() as u64;
-        database.forget_segments(&lost).await?;
-    }
-    // Nothing that is on its way out comes back.
+    // Nothing that is on its way out comes back: what was taken from the index between the look and the writing is either in the
+    // journal still, or its object is gone before the bucket is listed once more. In this order.
     let trash = database.trash(u64::from(u32::MAX)).await?;
     database.forget_segments(&trash).await?;
+    let mut forgotten = 0;
+    each_lost(bucket, database, async |lost: Vec<String>| {
+        forgotten += lost.len() as u64;
+        database.forget_segments(&lost).await
+    })
+    .await?;
+    census.forgotten = forgotten;
     Ok(census)
 }
 
-/// Compares the index with the bucket, and changes neither.
+/// Compares the index with the bucket, and changes neither. Holds a few pages of either, however much there is.
 ///
 /// # Errors
 /// As [`rebuild`].
 pub async fn verify(bucket: &Bucket, database: &Database, depth: Depth) -> Result<Census, CensusError> {
     let mut census = Census::default();
-    let trash: HashSet<String> = database.trash(u64::from(u32::MAX)).await?.into_iter().collect();
-    let mut listed = HashMap::new();
-    for uid in database.recorded_cameras().await? {
-        listed.extend(database.segment_sizes(&uid).await?);
-    }
-    let mut seen = HashSet::new();
     let mut from = None;
     let fresh_ms = now_ms() - FRESH.as_millis() as i64;
     loop {
@@ -151,26 +149,32 @@ pub async fn verify(bucket: &Bucket, database: &Database, depth: Depth) -> Resul
             .map(|found| inspect(bucket.clone(), found, depth))
             .collect();
         let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+        let mut good = Vec::new();
         while let Some((found, looked)) = looks.next().await {
-            let Ok(key) = found.key.parse::<SegmentKey>() else {
-                census.foreign.push(found.key);
-                continue;
+            match looked? {
+                Looked::Foreign => census.foreign.push(found.key),
+                Looked::Gone => {}
+                Looked::Bad(what) => {
+                    census.count(&found);
+                    census.problem(found.key, what);
+                }
+                Looked::Good { .. } => {
+                    census.count(&found);
+                    good.push(found);
+                }
+            }
+        }
+        let keys: Vec<String> = good.iter().map(|found| found.key.clone()).collect();
+        let listed = database.segment_sizes(&keys).await?;
+        for found in good {
+            let what = match listed.get(&found.key) {
+                Some(bytes) if *bytes == found.bytes => None,
+                Some(bytes) => Some(format!("it has {} bytes, and {bytes} in the index", found.bytes)),
+                None if is_expected(bucket, database, &found.key, fresh_ms).await? => None,
+                None => Some("it is in the bucket and not in the index: run index rebuild".to_owned()),
             };
-            census.segments += 1;
-            census.bytes += found.bytes;
-            let what = match looked? {
-                Looked::Bad(what) => Some(what),
-                _ => match listed.get(&found.key) {
-                    Some(bytes) if *bytes == found.bytes => None,
-                    Some(bytes) => Some(format!("it has {} bytes, and {bytes} in the index", found.bytes)),
-                    // It may have been stored a moment ago, or be on its way out.
-                    None if trash.contains(&found.key) || key.start_ms > fresh_ms => None,
-                    None => Some("it is in the bucket and not in the index: run index rebuild".to_owned()),
-                },
-            };
-            seen.insert(found.key.clone());
             match what {
-                Some(what) => census.problems.push(Problem { key: found.key, what }),
+                Some(what) => census.problem(found.key, what),
                 None => census.listed += 1,
             }
         }
@@ -179,29 +183,138 @@ pub async fn verify(bucket: &Bucket, database: &Database, depth: Depth) -> Resul
             None => break,
         }
     }
-    for key in listed.keys().filter(|key| !seen.contains(*key)) {
-        // It may have been deleted meanwhile.
-        let is_listed = match key.parse::<SegmentKey>() {
-            Ok(parsed) => database
-                .segment_sizes(&parsed.camera_uid)
-                .await?
-                .contains_key(key),
-            Err(_) => true,
-        };
-        if is_listed && tried(|| bucket.head(key)).await?.is_none() {
-            census.problems.push(Problem {
-                key: key.clone(),
-                what: "it is in the index and not in the bucket: its footage is lost".to_owned(),
-            });
+    each_lost(bucket, database, async |lost: Vec<String>| {
+        // They may have been deleted meanwhile.
+        let listed = database.segment_sizes(&lost).await?;
+        for key in lost.into_iter().filter(|key| listed.contains_key(key)) {
+            let what = "it is in the index and not in the bucket: its footage is lost";
+            census.problem(key, what.to_owned());
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(census)
 }
 
+/// Whether a segment that is not listed needn't be: it may have been stored a moment ago, be on its way out, or be gone.
+async fn is_expected(
+    bucket: &Bucket,
+    database: &Database,
+    key: &str,
+    fresh_ms: i64,
+) -> Result<bool, CensusError> {
+    let is_fresh = key.parse().is_ok_and(|key: SegmentKey| key.start_ms > fresh_ms);
+    Ok(is_fresh || database.is_trash(key).await? || tried(|| bucket.head(key)).await?.is_none())
+}
+
+/// Tells of the segments that the index lists and the bucket hasn't, some at a time. Of each camera both are read beside each other, in
+/// the order of their beginnings, so that only some pages of them are held. Nodes may store meanwhile: what seems to be missing is asked
+/// for before it counts.
+async fn each_lost(
+    bucket: &Bucket,
+    database: &Database,
+    mut tell: impl AsyncFnMut(Vec<String>) -> Result<(), sql::Error>,
+) -> Result<(), CensusError> {
+    for uid in database.recorded_cameras().await? {
+        let mut objects = Objects::of(&uid);
+        let mut last: Option<Listed> = None;
+        loop {
+            let rows = database.next_segments(&uid, last.as_ref(), PAGE).await?;
+            let Some(newest) = rows.last().cloned() else { break };
+            objects.read_until(bucket, newest.key.start_ms).await?;
+            let asks: Vec<_> = rows
+                .into_iter()
+                .map(|row| row.key.to_string())
+                .filter(|key| !objects.take(key))
+                .map(|key| async move {
+                    let head = tried(|| bucket.head(&key)).await?;
+                    Ok::<_, CensusError>(head.is_none().then_some(key))
+                })
+                .collect();
+            let mut asks = stream::iter(asks).buffer_unordered(AT_ONCE);
+            let mut lost = Vec::new();
+            while let Some(asked) = asks.next().await {
+                lost.extend(asked?);
+            }
+            if !lost.is_empty() {
+                tell(lost).await?;
+            }
+            objects.forget_before(newest.key.start_ms);
+            last = Some(newest);
+        }
+    }
+    Ok(())
+}
+
+/// The objects of a camera's segments, read as far as they are needed.
+struct Objects {
+    prefix: String,
+    from: Option<String>,
+    is_all: bool,
+    /// Beginning of the last one that was read.
+    reached_ms: i64,
+    /// Those that nobody has asked for yet, with their beginnings.
+    read: HashMap<String, i64>,
+}
+
+impl Objects {
+    fn of(camera_uid: &str) -> Self {
+        Self {
+            prefix: SegmentKey::camera_prefix(camera_uid),
+            from: None,
+            is_all: false,
+            reached_ms: i64::MIN,
+            read: HashMap::new(),
+        }
+    }
+
+    async fn read_until(&mut self, bucket: &Bucket, until_ms: i64) -> Result<(), CensusError> {
+        while !self.is_all && self.reached_ms <= until_ms {
+            let page = tried(|| bucket.list(&self.prefix, self.from.as_deref())).await?;
+            for found in page.objects {
+                if let Ok(key) = found.key.parse::<SegmentKey>() {
+                    self.reached_ms = key.start_ms;
+                    self.read.insert(found.key, key.start_ms);
+                }
+            }
+            self.is_all = page.next.is_none();
+            self.from = page.next;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: &str) -> bool {
+        self.read.remove(key).is_some()
+    }
+
+    fn forget_before(&mut self, before_ms: i64) {
+        self.read.retain(|_, start_ms| *start_ms >= before_ms);
+    }
+}
+
+impl Census {
+    fn count(&mut self, found: &Found) {
+        self.segments += 1;
+        self.bytes += found.bytes;
+    }
+
+    fn problem(&mut self, key: String, what: String) {
+        self.wrong += 1;
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(Problem { key, what });
+        }
+    }
+}
+
 enum Looked {
-    Good { facts: SegmentFacts, read: bool },
+    Good {
+        facts: SegmentFacts,
+        read: bool,
+    },
     Bad(String),
     Foreign,
+    /// It was deleted while it was looked at.
+    Gone,
 }
 
 /// What an object says of itself.
@@ -211,7 +324,7 @@ async fn look(bucket: Bucket, found: Found) -> (Found, Result<Looked, CensusErro
     };
     let looked = async {
         let Some(head) = tried(|| bucket.head(&found.key)).await? else {
-            return Ok(Looked::Bad("it went away while it was looked at".to_owned()));
+            return Ok(Looked::Gone);
         };
         match SegmentFacts::from_metadata(&key, head.bytes, &head.metadata) {
             Ok(facts) => Ok(Looked::Good { facts, read: false }),
@@ -221,7 +334,7 @@ async fn look(bucket: Bucket, found: Found) -> (Found, Result<Looked, CensusErro
             Err(_) => read(&bucket, &key, head.bytes).await,
         }
     };
-    let looked = looked.await;
+    let looked = unless_gone(looked.await);
     (found, looked)
 }
 
@@ -258,8 +371,15 @@ async fn inspect(bucket: Bucket, found: Found, depth: Depth) -> (Found, Result<L
     let Ok(key) = found.key.parse::<SegmentKey>() else {
         return (found, Ok(Looked::Foreign));
     };
-    let looked = read(&bucket, &key, found.bytes).await;
+    let looked = unless_gone(read(&bucket, &key, found.bytes).await);
     (found, looked)
+}
+
+fn unless_gone(looked: Result<Looked, CensusError>) -> Result<Looked, CensusError> {
+    match looked {
+        Err(CensusError::Store(object::Error::NotFound)) => Ok(Looked::Gone),
+        looked => looked,
+    }
 }
 
 async fn tried<T, F: Future<Output = Result<T, object::Error>>>(
@@ -283,3 +403,6 @@ fn now_ms() -> i64 {
         .unwrap_or_default()
         .as_millis() as i64
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,7 +230,7 @@ mod tests {
         );
         // What was found out of the shorter one is not taken.
         assert!(!database.measure_recording(&measured).await.expect("asked"));
-        database.delete_recording(longer.id).await.expect("deleted");
+        database.remove_recording(longer.id).await.expect("removed");
         assert!(!database.measure_recording(&longer).await.expect("asked"));
 
         // Without a bucket it waits, and lasts.

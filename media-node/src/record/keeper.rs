@@ -1,11 +1,12 @@
 //! Deletes footage whose time is over, and what users want deleted: journaled, so that what is begun is done, and nothing is
 //! listed that is half gone. Only objects that the index or the journal names are touched; rules of the bucket are left alone.
 
+use super::clock::Clock;
 use crate::store::object::Bucket;
 use crate::store::sql::{self, Database, Keeping, Stored};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -24,9 +25,6 @@ const SUMS: Duration = Duration::from_mins(10);
 const MOST_OBJECTS: u64 = 1_000;
 /// How often snapshots that are too old are looked for: the bucket is asked for them, since no index lists them.
 const SNAPSHOTS: Duration = Duration::from_hours(1);
-/// A clock that has been set by more deletes nothing by age until it has been right for so long.
-const STEP: Duration = Duration::from_mins(10);
-const TRUST: Duration = Duration::from_hours(1);
 
 /// From a camera's uid to how long its footage is kept, for cameras that schedules choose now.
 pub type Rules = Arc<dyn Fn() -> HashMap<String, Keeping> + Send + Sync>;
@@ -43,26 +41,20 @@ pub struct Keeper {
 /// How much there was of each camera whose footage is bounded by its size, and when that was.
 type Sums = HashMap<String, (Stored, Instant)>;
 
-/// Whether the clock can be believed.
-struct Clock {
-    began: (Instant, SystemTime),
-    set_at: Option<Instant>,
-}
-
 impl Keeper {
     /// Goes on until `stop`. Several may run at once.
     pub async fn run(self, stop: CancellationToken) {
-        let mut clock = Clock {
-            began: (Instant::now(), SystemTime::now()),
-            set_at: None,
-        };
+        let mut clock = Clock::new();
         let mut snapshots_at = Instant::now();
         let mut sums = Sums::new();
         loop {
             let worked = async {
-                self.forget_old(&mut clock, &mut sums).await?;
-                if snapshots_at <= Instant::now() {
-                    self.forget_snapshots(&mut clock).await?;
+                let bucket = self.bucket.borrow().clone();
+                let now_ms = clock.believed_ms(bucket.as_ref(), &self.database).await;
+                let now_ms = now_ms.map_err(|error| error.chain())?;
+                self.forget_old(now_ms, &mut sums).await?;
+                if now_ms.is_some() && snapshots_at <= Instant::now() {
+                    self.forget_snapshots(now_ms).await?;
                     snapshots_at = Instant::now() + SNAPSHOTS;
                 }
                 self.empty().await
@@ -82,8 +74,8 @@ impl Keeper {
         }
     }
 
-    /// Takes what is too old or too much out of the index.
-    async fn forget_old(&self, clock: &mut Clock, sums: &mut Sums) -> Result<(), String> {
+    /// Takes what is too old or too much out of the index. `now_ms` is none while the clock is not believed: nothing is too old then.
+    async fn forget_old(&self, now_ms: Option<i64>, sums: &mut Sums) -> Result<(), String> {
         let told = |error: sql::Error| error.chain();
         let mut keepings = self.database.keepings().await.map_err(told)?;
         for (uid, keeping) in (self.rules)() {
@@ -92,7 +84,6 @@ impl Keeper {
                 keepings.insert(uid, keeping);
             }
         }
-        let now_ms = clock.believed_ms();
         for (uid, keeping) in keepings {
             let too_old = match (keeping.age_ms, now_ms) {
                 (Some(age_ms), Some(now_ms)) => now_ms.saturating_sub(age_ms),
@@ -124,19 +115,25 @@ impl Keeper {
                 .oldest_segments(&uid, before_ms, MOST_SEGMENTS)
                 .await
                 .map_err(told)?;
-            let keys = over(&oldest, too_old, too_much as u64);
-            if keys.is_empty() {
-                continue;
+            let gone = over(&oldest, too_old, too_much as u64);
+            if !gone.is_empty() {
+                info!(
+                    camera = uid,
+                    segments = gone.len(),
+                    "footage is deleted: it has been kept as long as its schedules say"
+                );
+                metrics::counter!("weir_retention_segments_total").increment(gone.len() as u64);
+                self.database.expire_segments(&uid, gone).await.map_err(told)?;
             }
-            info!(
-                camera = uid,
-                segments = keys.len(),
-                "footage is deleted: it has been kept as long as its schedules say"
-            );
-            metrics::counter!("weir_retention_segments_total").increment(keys.len() as u64);
-            self.database.trash_segments(&keys).await.map_err(told)?;
             drop(alone);
+            if too_old > i64::MIN {
+                self.database
+                    .forget_empty_recordings(&uid, too_old)
+                    .await
+                    .map_err(told)?;
+            }
         }
+        self.database.forget_silent_running().await.map_err(told)?;
         Ok(())
     }
 
@@ -154,8 +151,8 @@ impl Keeper {
     }
 
     /// Puts snapshots that are older than their camera's footage may be into the journal.
-    async fn forget_snapshots(&self, clock: &mut Clock) -> Result<(), String> {
-        let Some(now_ms) = clock.believed_ms() else {
+    async fn forget_snapshots(&self, now_ms: Option<i64>) -> Result<(), String> {
+        let Some(now_ms) = now_ms else {
             return Ok(());
         };
         let Some(bucket) = self.bucket.borrow().clone() else {
@@ -261,41 +258,14 @@ impl Keeper {
 }
 
 /// Of the oldest segments those that end before `too_old`, and as many more as make up `too_much` bytes.
-fn over(oldest: &[SegmentFacts], too_old: i64, too_much: u64) -> Vec<String> {
+fn over(oldest: &[SegmentFacts], too_old: i64, too_much: u64) -> &[SegmentFacts] {
     let mut freed = 0;
-    oldest
-        .iter()
-        .take_while(|segment| {
-            let goes = segment.end_ms <= too_old || freed < too_much;
-            freed += segment.bytes;
-            goes
-        })
-        .map(|segment| segment.key().to_string())
-        .collect()
-}
-
-impl Clock {
-    /// Milliseconds since 1970; none while the clock has just been set.
-    fn believed_ms(&mut self) -> Option<i64> {
-        self.at(Instant::now(), SystemTime::now())
-    }
-
-    fn at(&mut self, now: Instant, wall: SystemTime) -> Option<i64> {
-        let (instant, time) = self.began;
-        let expected = time + (now - instant);
-        let apart = wall
-            .duration_since(expected)
-            .unwrap_or_else(|error| error.duration());
-        self.began = (now, wall);
-        if apart > STEP {
-            warn!(?apart, "the clock was set: nothing is deleted by age for a while");
-            self.set_at = Some(now);
-        }
-        if self.set_at.is_some_and(|at| now - at < TRUST) {
-            return None;
-        }
-        Some(wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
-    }
+    let count = oldest.iter().take_while(|segment| {
+        let goes = segment.end_ms <= too_old || freed < too_much;
+        freed += segment.bytes;
+        goes
+    });
+    &oldest[..count.count()]
 }
 
 #[cfg(test)]
@@ -327,26 +297,6 @@ mod tests {
         assert_eq!(over(&segments, 1000, 500).len(), 5);
         assert_eq!(over(&segments, i64::MIN, 0).len(), 0);
         assert_eq!(over(&segments, i64::MAX, 0).len(), 10);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_is_not_believed() {
-        let (now, wall) = (Instant::now(), SystemTime::now());
-        let mut clock = Clock {
-            began: (now, wall),
-            set_at: None,
-        };
-        let minute = Duration::from_mins(1);
-        assert!(clock.at(now + minute, wall + minute).is_some());
-        let year = Duration::from_hours(24 * 365);
-        assert_eq!(clock.at(now + 2 * minute, wall + year), None);
-        assert_eq!(
-            clock.at(now + 3 * minute, wall + year + minute),
-            None,
-            "nor a minute later"
-        );
-        let later = now + 4 * minute + TRUST;
-        assert!(clock.at(later, wall + year + 2 * minute + TRUST).is_some());
     }
 
     #[tokio::test]
@@ -386,19 +336,12 @@ mod tests {
             rules: Arc::new(move || rules.clone()),
             bell: Arc::default(),
         };
-        let mut clock = Clock {
-            began: (Instant::now(), SystemTime::now()),
-            set_at: None,
-        };
+        let now_ms = Some(1_767_603_600_000);
         // Without the bucket it is begun, and lasts. Of two that look at once, one deletes.
         let (mut sums, mut others) = (Sums::new(), Sums::new());
-        let mut other = Clock {
-            began: clock.began,
-            set_at: None,
-        };
         let (one, two) = tokio::join!(
-            keeper.forget_old(&mut clock, &mut sums),
-            keeper.forget_old(&mut other, &mut others)
+            keeper.forget_old(now_ms, &mut sums),
+            keeper.forget_old(now_ms, &mut others)
         );
         one.and(two).expect("forgotten");
         assert!(keeper.empty().await.is_err());
@@ -425,7 +368,7 @@ mod tests {
             bytes: None,
         };
         database.keep("a", keeping).await.expect("said");
-        keeper.forget_snapshots(&mut clock).await.expect("forgotten");
+        keeper.forget_snapshots(now_ms).await.expect("forgotten");
         keeper.empty().await.expect("deleted");
         let left = bucket.list("snapshots/", None).await.expect("a list");
         assert_eq!(left.objects.len(), 1, "{left:?}");
@@ -456,5 +399,68 @@ mod tests {
         let keepings = database.keepings().await.expect("a list");
         assert_eq!(keepings["a"].age_ms, Some(60_000));
         stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn footage_of_cameras_that_are_gone_goes_when_its_time_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&Location::Sqlite(folder.path().join("index.sqlite")))
+            .await
+            .expect("a database");
+        let rows = |camera: &'static str| {
+            let of_camera = move |number| SegmentFacts {
+                camera_uid: camera.to_owned(),
+                ..segment(number)
+            };
+            (0..5).map(of_camera).collect::<Vec<_>>()
+        };
+        for camera in ["aged", "sized", "unruled"] {
+            database.put_segments(&rows(camera)).await.expect("listed");
+        }
+        let keeping = |age_ms, bytes| Keeping { age_ms, bytes };
+        let there = HashMap::from([
+            ("aged".to_owned(), keeping(Some(10_000), None)),
+            ("sized".to_owned(), keeping(None, Some(700))),
+        ]);
+        let (rules, known) = watch::channel(there);
+        let keeper = Keeper {
+            database: database.clone(),
+            bucket: watch::channel(None).1,
+            rules: Arc::new(move || known.borrow().clone()),
+            bell: Arc::default(),
+        };
+        let left = async || {
+            let mut left = Vec::new();
+            for camera in ["aged", "sized", "unruled"] {
+                left.push(database.stored(camera).await.expect("a sum").segments);
+            }
+            left
+        };
+        keeper
+            .forget_old(Some(10_500), &mut Sums::new())
+            .await
+            .expect("a round");
+        assert_eq!(left().await, [5, 5, 5], "nothing's time is over");
+        // The Cameras are deleted, and their footage is not.
+        rules.send_replace(HashMap::new());
+        keeper
+            .forget_old(Some(10_500), &mut Sums::new())
+            .await
+            .expect("a round");
+        assert_eq!(left().await, [5, 5, 5]);
+        keeper
+            .forget_old(Some(13_000), &mut Sums::new())
+            .await
+            .expect("a round");
+        assert_eq!(left().await, [2, 5, 5]);
+        // What was on its way when its camera was deleted counts as well.
+        let mut late = rows("sized");
+        for row in &mut late {
+            row.sequence = 1;
+        }
+        database.put_segments(&late).await.expect("listed");
+        // None is too old while the clock is not believed; sizes hold.
+        keeper.forget_old(None, &mut Sums::new()).await.expect("a round");
+        assert_eq!(left().await, [2, 7, 5]);
     }
 }

@@ -21,6 +21,7 @@
 //! | `report` | what is told to the index, between pods |
 //! | `playback` | what is stored, as MP4 and HLS of any range |
 //! | `keeper` | deletes what is too old |
+//! | `clock` | whether our clock is believed so far |
 //! | `census` | the index against the bucket |
 //! | `finisher` | what a recording gets once it is whole |
 //! | `snapshots` | pictures of cameras, by ffmpeg |
@@ -33,6 +34,7 @@
 
 mod catalogue;
 mod census;
+mod clock;
 mod cutter;
 mod finisher;
 mod keeper;
@@ -57,7 +59,7 @@ pub use catalogue::SqlCatalogue;
 pub use census::{Census, CensusError, Depth, Problem, rebuild, verify};
 pub use finisher::Finisher;
 pub use keeper::{Keeper, Rules};
-pub use note::{Catalogue, CatalogueError, Finished};
+pub use note::{Begun, Catalogue, CatalogueError, Finished};
 pub use playback::{Footage, Playback, PlaybackError, Span};
 pub use portraits::{Portraits, Sitter};
 pub use recorders::{Recorders, Settings};

@@ -25,6 +25,13 @@ impl Note {
         hex::encode(&Sha256::digest(text)[..12])
     }
 
+    pub(super) fn begun(&self) -> Begun {
+        Begun {
+            name: self.name(),
+            start_ms: self.start_ms,
+        }
+    }
+
     pub(super) fn finished(&self) -> Finished {
         Finished {
             name: self.name(),
@@ -49,11 +56,25 @@ pub struct Finished {
     pub end_ms: i64,
 }
 
+/// A recording that has begun. It has what is stored of its camera from then on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begun {
+    /// Milliseconds since 1970. Comes first, so that they are in the order of time.
+    pub start_ms: i64,
+    /// As [`Finished::name`].
+    pub name: String,
+}
+
 /// Who keeps the index of what is stored. Implementations take care of deadlines.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
     /// A segment is in the bucket. The same may be told again.
     async fn stored(&self, segment: &weir_recording::SegmentFacts, key: &str) -> Result<(), CatalogueError>;
+
+    /// Which recordings of a camera this node has begun, and not told to be whole: all of them, in place of those that were told
+    /// before. Told before the segments that they have, so that nobody takes these for another recording's alone.
+    async fn running(&self, node: &str, camera_uid: &str, begun: &[Begun]) -> Result<(), CatalogueError>;
 
     /// A recording that this node has made is whole. The same may be told again.
     async fn finished(&self, node: &str, recording: &Finished) -> Result<(), CatalogueError>;

@@ -1,13 +1,13 @@
 //! From the spool to the bucket and the index, the oldest first.
 
-use super::note::{Catalogue, CatalogueError, Note};
+use super::note::{Begun, Catalogue, CatalogueError, Note};
 use super::recovery::complete_left;
 use super::states::{States, Trouble};
 use crate::store::object::{Bucket, Error, PART_BYTES};
 use crate::store::spool::{Spool, Spooled};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,8 +21,16 @@ use weir_recording::{SegmentFacts, SegmentKey};
 const MOST_AT_ONCE: usize = 4;
 /// Segments that are remembered until the index can be told of them, when the spool has dropped them.
 const MOST_UNLISTED: usize = 100_000;
+/// How long is kept what can't be read, and how much of the spool it may take: a tenth. It is looked for so often.
+const REFUSED: Duration = Duration::from_hours(30 * 24);
+const REFUSED_SHARE: u64 = 10;
+const TRIM: Duration = Duration::from_hours(1);
 /// How often the spool is looked at without anybody ringing.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often the index is told of a recording that goes on: it forgets those that nobody speaks of.
+const REMIND: Duration = Duration::from_hours(1);
+/// Recordings of a camera that the index is told of, the earliest: what is stored since is no other's alone anyway.
+const MOST_BEGUN: usize = 400;
 /// After a failure, and at most.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -47,9 +55,12 @@ pub struct Uploader {
     parts: UploaderParts,
     /// Stored, and not in the index yet, with what that is to be told: the spool may have to drop them before.
     unlisted: HashMap<SegmentKey, SegmentFacts>,
+    /// What the index was told of the recordings that each camera has begun, and when.
+    running: HashMap<String, (BTreeSet<Begun>, Instant)>,
     /// Which may have been sent in part: those of an earlier process, and those whose sending has failed.
     tried: HashSet<SegmentKey>,
     is_first_round: bool,
+    trimmed: Option<Instant>,
     /// What can't be read. It keeps no other, and is looked at again at the next start.
     aside: HashSet<SegmentKey>,
     pause: Duration,
@@ -103,8 +114,10 @@ impl Uploader {
         Self {
             parts,
             unlisted: HashMap::new(),
+            running: HashMap::new(),
             tried: HashSet::new(),
             is_first_round: true,
+            trimmed: None,
             aside: HashSet::new(),
             pause: PAUSE,
         }
@@ -162,6 +175,13 @@ impl Uploader {
         let spool = self.parts.spool.clone();
         // What is wrong with them keeps no other.
         let completed = blocking(move || complete_left(&spool)).await;
+        if self.trimmed.is_none_or(|at| at.elapsed() >= TRIM) {
+            let spool = self.parts.spool.clone();
+            if let Err(error) = blocking(move || trim_refused(&spool)).await {
+                warn!(%error, "the spool's folder refused can't be looked through");
+            }
+            self.trimmed = Some(Instant::now());
+        }
         let spool = self.parts.spool.clone();
         let mut waiting = blocking(move || spool.whole()).await?;
         // What was dropped meanwhile needs no remembering.
@@ -188,9 +208,13 @@ impl Uploader {
             self.tried
                 .extend(waiting.iter().map(|spooled| spooled.key.clone()));
         }
-        if !waiting.is_empty() {
+        // Before the segments, which are listed only when it is known whose they are.
+        let told = self.tell_running().await;
+        if waiting.is_empty() {
+            told?;
+        } else {
             let bucket = self.parts.bucket.borrow().clone().ok_or(Failure::NoBucket)?;
-            self.send_all(&bucket, waiting).await?;
+            self.send_all(&bucket, waiting, told.err()).await?;
         }
         for facts in dropped {
             let key = facts.key();
@@ -206,10 +230,48 @@ impl Uploader {
         Ok(())
     }
 
-    async fn send_all(&mut self, bucket: &Bucket, waiting: Vec<Spooled>) -> Result<(), Failure> {
+    /// Tells the index what has begun, of cameras where that is news. A recording's note is on the disk before its first segment is,
+    /// so that all are told that the segments known by now are part of.
+    async fn tell_running(&mut self) -> Result<(), Failure> {
+        let spool = self.parts.spool.clone();
+        let notes = blocking(move || spool.notes()).await?;
+        let mut now: HashMap<String, BTreeSet<Begun>> = HashMap::new();
+        for (_, text) in notes {
+            let Ok(note) = serde_json::from_slice::<Note>(&text) else {
+                continue;
+            };
+            let begun = note.begun();
+            now.entry(note.camera_uid).or_default().insert(begun);
+        }
+        for uid in self.running.keys() {
+            now.entry(uid.clone()).or_default();
+        }
+        for (uid, begun) in now {
+            let begun: BTreeSet<Begun> = begun.into_iter().take(MOST_BEGUN).collect();
+            let known = self.running.get(&uid);
+            if known.is_some_and(|(known, at)| *known == begun && at.elapsed() < REMIND) {
+                continue;
+            }
+            let all: Vec<Begun> = begun.iter().cloned().collect();
+            self.parts.catalogue.running(&self.parts.node, &uid, &all).await?;
+            if begun.is_empty() {
+                self.running.remove(&uid);
+            } else {
+                self.running.insert(uid, (begun, Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `failure` is what has kept the index from being told of anything: it is stored all the same.
+    async fn send_all(
+        &mut self,
+        bucket: &Bucket,
+        waiting: Vec<Spooled>,
+        mut failure: Option<Failure>,
+    ) -> Result<(), Failure> {
         let mut waiting = waiting.into_iter();
         let mut sending = FuturesUnordered::new();
-        let mut failure: Option<Failure> = None;
         let mut stops = false;
         let (parts, unlisted, aside) = (&self.parts, &mut self.unlisted, &mut self.aside);
         let tried = &mut self.tried;
@@ -368,6 +430,22 @@ async fn send(
     (spooled, sent)
 }
 
+/// Removes what could not be read, and nobody has come for.
+fn trim_refused(spool: &Spool) -> io::Result<()> {
+    let before = SystemTime::now().checked_sub(REFUSED).unwrap_or(UNIX_EPOCH);
+    let (removed, bytes) = spool.trim_refused(before, spool.most_bytes() / REFUSED_SHARE)?;
+    for segment in &removed {
+        metrics::counter!("weir_spool_refused_removed_total").increment(1);
+        warn!(
+            segment = %segment.key,
+            bytes = segment.bytes,
+            "a segment that can't be read is removed from the spool's folder refused: it is old, or they are too many"
+        );
+    }
+    metrics::gauge!("weir_spool_refused_bytes").set(bytes as f64);
+    Ok(())
+}
+
 /// What a server on this machine has written reaches its disk.
 fn sync_disk(folder: &std::path::Path) -> io::Result<()> {
     let folder = std::fs::File::open(folder)?;
@@ -398,6 +476,10 @@ mod tests {
         is_away: Mutex<bool>,
         segments: Mutex<Vec<String>>,
         recordings: Mutex<Vec<Finished>>,
+        /// When the recordings that have begun begin, as they were told last.
+        running: Mutex<Vec<i64>>,
+        /// What was running when each segment was told.
+        whose: Mutex<Vec<Vec<i64>>>,
     }
 
     impl Index {
@@ -414,6 +496,14 @@ mod tests {
         async fn stored(&self, _: &SegmentFacts, key: &str) -> Result<(), CatalogueError> {
             self.ask()?;
             self.segments.lock().push(key.to_owned());
+            self.whose.lock().push(self.running.lock().clone());
+            Ok(())
+        }
+
+        async fn running(&self, _: &str, camera_uid: &str, begun: &[Begun]) -> Result<(), CatalogueError> {
+            self.ask()?;
+            assert_eq!(camera_uid, DOOR);
+            *self.running.lock() = begun.iter().map(|begun| begun.start_ms).collect();
             Ok(())
         }
 
@@ -490,12 +580,16 @@ mod tests {
     }
 
     fn note(spool: &Spool, start_ms: i64, end_ms: i64) {
+        note_of(spool, start_ms, end_ms, true);
+    }
+
+    fn note_of(spool: &Spool, start_ms: i64, end_ms: i64, closed: bool) {
         let note = Note {
             camera_uid: DOOR.to_owned(),
             schedule_uid: "a".to_owned(),
             start_ms,
             end_ms,
-            closed: true,
+            closed,
         };
         spool
             .write_note(&note.name(), &serde_json::to_vec(&note).expect("JSON"))
@@ -571,5 +665,54 @@ mod tests {
         note(&rig.spool, 1000, 2000);
         rig.uploader.round().await.expect("told");
         assert_eq!(rig.index.recordings.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whose_a_segment_is_is_told_before_it() {
+        let mut rig = rig().await;
+        note_of(&rig.spool, 1000, 1000, false);
+        put(&rig.spool, 1000);
+        rig.uploader.round().await.expect("told");
+        assert_eq!(*rig.index.whose.lock(), [vec![1000]]);
+        // It goes on, and nothing new is to be said.
+        rig.index.running.lock().clear();
+        note_of(&rig.spool, 1000, 2000, false);
+        rig.uploader.round().await.expect("told");
+        assert_eq!(*rig.index.running.lock(), [0; 0]);
+        // While that can't be told, what is theirs is stored and not listed.
+        note_of(&rig.spool, 5000, 5000, false);
+        put(&rig.spool, 5000);
+        *rig.index.is_away.lock() = true;
+        assert!(rig.uploader.round().await.is_err());
+        let stored = rig.bucket.head(&key(5000).to_string()).await.expect("asked");
+        assert!(stored.is_some());
+        *rig.index.is_away.lock() = false;
+        rig.uploader.round().await.expect("told");
+        let mut whose = rig.index.whose.lock()[1].clone();
+        whose.sort_unstable();
+        assert_eq!(whose, [1000, 5000]);
+        // What is whole runs no more, and neither does what has come to nothing.
+        note(&rig.spool, 1000, 2000);
+        note(&rig.spool, 5000, 5000);
+        rig.uploader.round().await.expect("told");
+        rig.uploader.round().await.expect("told");
+        assert_eq!(rig.index.recordings.lock().len(), 1);
+        assert_eq!(*rig.index.running.lock(), [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_takes_a_tenth_of_the_spool() {
+        let mut rig = rig().await;
+        let spool = Spool::open(rig.spool.folder(), 50).expect("a spool");
+        for start_ms in [1000, 2000] {
+            let (mut file, _claim) = spool.create(&key(start_ms), b"{}").expect("created");
+            file.write_all(b"media").expect("written");
+            spool.refuse(&key(start_ms)).expect("refused");
+        }
+        rig.uploader.parts.spool = spool;
+        rig.uploader.round().await.expect("a round");
+        let left = std::fs::read_dir(rig.folder.path().join("spool/refused").join(DOOR)).expect("a folder");
+        let left: Vec<_> = left.map(|entry| entry.expect("a file").file_name()).collect();
+        assert_eq!(left, [key(2000).file_name().as_str()]);
     }
 }

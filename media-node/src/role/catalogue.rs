@@ -4,7 +4,7 @@ use crate::api::INDEX;
 use crate::cluster::Peers;
 use crate::cluster::resource::World;
 use crate::peer;
-use crate::record::{Catalogue, CatalogueError, Finished, Report};
+use crate::record::{Begun, Catalogue, CatalogueError, Finished, Report};
 use async_trait::async_trait;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -44,6 +44,15 @@ impl Catalogue for GatewayCatalogue {
         let report = Report::Segment {
             key: key.to_owned(),
             facts: segment.clone(),
+        };
+        self.tell(&report).await
+    }
+
+    async fn running(&self, node: &str, camera_uid: &str, begun: &[Begun]) -> Result<(), CatalogueError> {
+        let report = Report::Running {
+            node: node.to_owned(),
+            camera_uid: camera_uid.to_owned(),
+            begun: begun.to_vec(),
         };
         self.tell(&report).await
     }

@@ -149,36 +149,28 @@ impl api::Footage for StoredFootage {
         Ok(Some(image(small)))
     }
 
-    async fn delete(&self, camera_uid: &str, from_ms: i64, to_ms: i64) -> Result<(), FootageError> {
-        loop {
-            let found = self.index.segments(camera_uid, from_ms, to_ms, SOME).await;
-            let found = found.map_err(failed)?;
-            let is_all = (found.len() as u64) < SOME;
-            let inside = found
-                .into_iter()
-                .filter(|segment| segment.start_ms >= from_ms && segment.end_ms <= to_ms);
-            let keys: Vec<String> = inside.map(|segment| segment.key().to_string()).collect();
-            self.index.trash_segments(&keys).await.map_err(failed)?;
-            self.deleting.notify_one();
-            if is_all || keys.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn delete_image(&self, key: &str) -> Result<(), FootageError> {
-        self.index
-            .trash_objects(&[key.to_owned()])
-            .await
-            .map_err(failed)?;
+    fn clear_away(&self) {
         self.deleting.notify_one();
-        Ok(())
     }
 
     async fn forget_camera(&self, camera_uid: &str) -> Result<(), FootageError> {
         // What is still on its way is thrown away when it comes: the camera is known to be deleted.
-        self.delete(camera_uid, 0, i64::MAX).await?;
-        self.delete_image(&snapshot_prefix(camera_uid)).await
+        loop {
+            let found = self.index.segments(camera_uid, 0, i64::MAX, SOME).await;
+            let keys: Vec<String> = found
+                .map_err(failed)?
+                .into_iter()
+                .map(|row| row.key().to_string())
+                .collect();
+            if keys.is_empty() {
+                break;
+            }
+            self.index.trash_segments(&keys).await.map_err(failed)?;
+        }
+        let pictures = [snapshot_prefix(camera_uid)];
+        self.index.trash_objects(&pictures).await.map_err(failed)?;
+        self.deleting.notify_one();
+        Ok(())
     }
 }
 

@@ -3,16 +3,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `credentials` | keys from the files of a Secret, read again when they are replaced |
+//! | `date` | what time it is there |
 //! | `embedded` | an S3 server of our own over a folder, for one machine |
 //! | `error` | why something did not work, by what can be done about it |
 //!
 //! What the objects are called and what is in them is not known here.
 
 mod credentials;
+mod date;
 mod embedded;
 mod error;
 
 pub use credentials::Keys;
+#[cfg(test)]
+pub(crate) use date::saying;
 pub use embedded::Embedded;
 pub use error::Error;
 
@@ -31,7 +35,7 @@ use futures::stream::{BoxStream, StreamExt};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -130,6 +134,21 @@ impl Bucket {
             Error::NotFound => Error::NoBucket(self.name.clone()),
             error => error,
         })
+    }
+
+    /// What time it is where the bucket is; none if that isn't said, as by the embedded store, which has our clock anyway.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn date(&self) -> Result<Option<SystemTime>, Error> {
+        let noted = date::NoteDate::default();
+        let asked = self.client.head_bucket().bucket(&self.name).customize();
+        let asked = asked.interceptor(noted.clone()).send().await;
+        match (noted.noted(), asked) {
+            (Some(date), _) => Ok(Some(date)),
+            (None, Ok(_)) => Ok(None),
+            (None, Err(error)) => Err(Error::of(&error)),
+        }
     }
 
     /// Makes the bucket if it isn't there.

@@ -7,7 +7,7 @@
 //!          whole/<camera uid>/<the same>.json                        all that is known of it
 //!          recordings/<name>.json                                    recordings that the index doesn't know yet
 //!          recordings/<name>.torn                                    such a note that can't be read; kept for people
-//!          refused/<camera uid>/<the same>.mp4                       nothing in it can be read; kept for people
+//!          refused/<camera uid>/<the same>.mp4                       nothing in it can be read; kept for people, for a while
 //! ```
 //! A file is moved from one folder to the other, so that a kill at any moment leaves it in one of them.
 
@@ -145,6 +145,39 @@ impl Spool {
     pub fn refuse(&self, key: &SegmentKey) -> io::Result<()> {
         self.shift(OPEN, REFUSED, key)?;
         gone(fs::remove_file(beside(&self.place(OPEN, key))))
+    }
+
+    /// Removes what nobody has come for: segments in which nothing can be read and notes that can't be, if they were written before
+    /// `before`, and of the segments the oldest, until they take `most_bytes` at most. Answers with the segments that went, and the
+    /// bytes of those that are left.
+    pub fn trim_refused(&self, before: SystemTime, most_bytes: u64) -> io::Result<(Vec<Spooled>, u64)> {
+        let (mut removed, mut kept) = (Vec::new(), Vec::new());
+        for spooled in self.list(REFUSED)? {
+            if Self::written(&spooled)? < before {
+                removed.push(spooled);
+            } else {
+                kept.push(spooled);
+            }
+        }
+        let mut bytes: u64 = kept.iter().map(|spooled| spooled.bytes).sum();
+        for spooled in kept {
+            if bytes <= most_bytes {
+                break;
+            }
+            bytes -= spooled.bytes;
+            removed.push(spooled);
+        }
+        for spooled in &removed {
+            gone(fs::remove_file(&spooled.path))?;
+        }
+        for entry in fs::read_dir(self.folder.join(RECORDINGS))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "torn") && fs::metadata(&path)?.modified()? < before
+            {
+                gone(fs::remove_file(path))?;
+            }
+        }
+        Ok((removed, bytes))
     }
 
     /// A whole segment that is not what its facts say is looked at as those that were being written.

@@ -80,6 +80,14 @@ fn describe() {
             "Seconds since the beginning of the oldest segment that waits to be stored",
         ),
         (
+            "weir_spool_refused_bytes",
+            "Bytes of the segments in the spool in which nothing could be read",
+        ),
+        (
+            "weir_retention_clock_doubted",
+            "1 while nothing is deleted by age because the clock is in doubt",
+        ),
+        (
             "weir_manifest_problems",
             "Documents in the folder of manifests that are wrong",
         ),
@@ -147,6 +155,10 @@ fn describe() {
         (
             "weir_record_refused_segments_total",
             "Segments of a killed process in which nothing could be read",
+        ),
+        (
+            "weir_spool_refused_removed_total",
+            "Segments in which nothing could be read and that were removed from the spool",
         ),
         ("weir_uploaded_bytes_total", "Bytes of segments that were stored"),
         (

@@ -26,14 +26,11 @@ pub trait Footage: Send + Sync + 'static {
     /// The same, made to fit a box of so many pixels, each of 1 to 1920.
     async fn thumbnail(&self, key: &str, width: u16, height: u16) -> Result<Option<Image>, FootageError>;
 
-    /// Deletes what lies wholly between the two times. It has taken note of that for good when it returns; stored objects
-    /// follow.
-    async fn delete(&self, camera_uid: &str, from_ms: i64, to_ms: i64) -> Result<(), FootageError>;
+    /// Something has been put into the journal of what is to be deleted: stored objects follow soon.
+    fn clear_away(&self);
 
-    /// Deletes a snapshot, likewise.
-    async fn delete_image(&self, key: &str) -> Result<(), FootageError>;
-
-    /// Deletes all that a camera has recorded until now, its snapshots too, likewise. What it is recording is thrown away.
+    /// Deletes all that a camera has recorded until now, its snapshots too. It has taken note of that for good when it
+    /// returns; stored objects follow. What it is recording is thrown away.
     async fn forget_camera(&self, camera_uid: &str) -> Result<(), FootageError>;
 }
 

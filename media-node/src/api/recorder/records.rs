@@ -9,10 +9,8 @@ use super::parameters::Parameters;
 use super::scene::{Channel, Scene};
 use super::storage;
 use super::wire::{self, Fault};
-use crate::store::sql::recorder::Recording;
 use axum::response::Response;
 use std::collections::HashMap;
-use std::ops::Range;
 
 pub(super) async fn list(api: &Api, parameters: &Parameters, origin: &Origin) -> Result<Response, Fault> {
     let paging = Paging::of(parameters, Form::Texts);
@@ -86,73 +84,22 @@ fn shown(seconds: i64) -> String {
     }
 }
 
-/// Each goes with its video, save what another record has too, and its snapshot.
+/// Each goes with its video, save what another record has too, one that is still being made among them, and its snapshot.
 pub(super) async fn delete(api: &Api, parameters: &Parameters) -> Result<Response, Fault> {
     let ids = parameters.ids("record_id")?;
-    let (database, footage) = (&api.recorder.database, &api.recorder.footage);
     for id in ids {
-        let Some(row) = database.recording(id).await? else {
+        let Some(row) = api.recorder.database.remove_recording(id).await? else {
             continue;
         };
-        let mut others = database
-            .recordings_within(&row.camera_uid, row.start_ms, row.end_ms)
-            .await?;
-        others.retain(|other| other.id != id);
-        for span in uncovered(row.start_ms..row.end_ms, &others) {
-            footage.delete(&row.camera_uid, span.start, span.end).await?;
-        }
-        if let Some(key) = &row.image_key {
-            footage.delete_image(key).await?;
-        }
-        database.delete_recording(id).await?;
+        api.recorder.footage.clear_away();
         tracing::info!(record_id = id, camera_id = row.camera_id, "a record was deleted");
     }
     Ok(wire::done())
 }
 
-/// What of a span no other recording has. `others` come by their start.
-fn uncovered(span: Range<i64>, others: &[Recording]) -> Vec<Range<i64>> {
-    let (mut free, mut at) = (Vec::new(), span.start);
-    for other in others {
-        if other.start_ms > at {
-            free.push(at..other.start_ms.min(span.end));
-        }
-        at = at.max(other.end_ms);
-    }
-    if at < span.end {
-        free.push(at..span.end);
-    }
-    free
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{shown, uncovered};
-    use crate::store::sql::recorder::Recording;
-
-    fn recording(start_ms: i64, end_ms: i64) -> Recording {
-        Recording {
-            id: 1,
-            uniq: String::new(),
-            file_src: String::new(),
-            camera_uid: String::new(),
-            camera_id: 0,
-            node: String::new(),
-            gather_id: 0,
-            schedule_uid: String::new(),
-            course_id: 0,
-            subject_id: 0,
-            teacher_id: 0,
-            start_ms,
-            end_ms,
-            bytes: 0,
-            image_key: None,
-            measured: true,
-            clicks: 0,
-            created: 0,
-            updated: 0,
-        }
-    }
+    use super::shown;
 
     #[test]
     fn lengths_are_shown_short_below_an_hour() {
@@ -164,25 +111,6 @@ mod tests {
             (36_061, "10:01:01"),
         ] {
             assert_eq!(shown(seconds), text);
-        }
-    }
-
-    #[test]
-    fn what_another_record_has_too_stays() {
-        for (others, free) in [
-            (vec![], vec![(10, 20)]),
-            (vec![(0, 12)], vec![(12, 20)]),
-            (vec![(18, 30)], vec![(10, 18)]),
-            (vec![(0, 12), (11, 13), (18, 30)], vec![(13, 18)]),
-            (vec![(12, 14)], vec![(10, 12), (14, 20)]),
-            (vec![(0, 30)], vec![]),
-        ] {
-            let others: Vec<_> = others
-                .into_iter()
-                .map(|(start, end)| recording(start, end))
-                .collect();
-            let found = uncovered(10..20, &others).into_iter();
-            assert_eq!(found.map(|span| (span.start, span.end)).collect::<Vec<_>>(), free);
         }
     }
 }

@@ -11,6 +11,7 @@ use futures::stream::BoxStream;
 use std::io;
 use std::ops::Range;
 use weir_crds::Camera as CameraResource;
+use weir_recording::SegmentFacts;
 
 const UNION_ID: &str = "b3BhcXVlLXVuaW9u";
 /// 2026-01-05 09:00:00 in Shanghai.
@@ -93,15 +94,8 @@ impl Footage for MadeUpFootage {
         self.image(&format!("{key} {width}x{height}")).await
     }
 
-    async fn delete(&self, _: &str, from: i64, to: i64) -> Result<(), FootageError> {
-        let span = format!("{}..{}", from - BEGIN_MS, to - BEGIN_MS);
-        self.deleted.lock().push(span);
-        Ok(())
-    }
-
-    async fn delete_image(&self, key: &str) -> Result<(), FootageError> {
-        self.deleted.lock().push(key.to_owned());
-        Ok(())
+    fn clear_away(&self) {
+        self.deleted.lock().push("some".into());
     }
 
     async fn forget_camera(&self, _: &str) -> Result<(), FootageError> {
@@ -429,18 +423,37 @@ async fn records_are_files_with_ranges() {
 async fn a_record_that_goes_takes_what_no_other_has() {
     let studio = Studio::open().await;
     studio.channel().await;
+    let uid = studio.uid_of("camera-1").await;
     let one = studio.record("one", 0, 60_000).await;
     let two = studio.record("two", 55_000, 120_000).await;
+    let segment = |number: i64| SegmentFacts {
+        camera_uid: uid.clone(),
+        start_ms: BEGIN_MS + number * 20_000,
+        end_ms: BEGIN_MS + number * 20_000 + 20_000,
+        bytes: 1,
+        ..SegmentFacts::default()
+    };
+    let segments: Vec<SegmentFacts> = (0..6).map(segment).collect();
+    studio.world.store.put_segments(&segments).await.unwrap();
+    // A schedule records round the clock since a while ago.
+    let always = crate::store::sql::recorder::Running {
+        name: "always".into(),
+        start_ms: BEGIN_MS + 30_000,
+    };
+    let store = &studio.world.store;
+    store.set_running("node-0", &uid, &[always]).await.unwrap();
     let told = studio.ask(&format!("del_record?record_id={one},{one},999")).await;
     assert_eq!(Studio::code(&told), 0);
-    assert_eq!(*studio.footage.deleted.lock(), ["0..55000", "one.jpg"]);
+    assert_eq!(*studio.footage.deleted.lock(), ["some"]);
+    let mut trash = store.trash(10).await.unwrap();
+    trash.sort();
+    assert_eq!(trash, ["one.jpg".to_owned(), segments[0].key().to_string()]);
     let told = studio.ask("list_record").await;
     assert_eq!(
         (&told["total_num"], &told["data"][0]["record_id"]),
         (&json!(1), &json!(two))
     );
     // A channel takes the rest; the number does not come again.
-    let uid = studio.uid_of("camera-1").await;
     studio.ask("del_camera?camera_id=1").await;
     assert_eq!(studio.footage.deleted.lock().last().unwrap(), "all");
     assert_eq!(studio.ask("list_record").await["data"], json!([]));

@@ -1,4 +1,6 @@
 use super::*;
+use std::io::Write;
+use std::time::Duration;
 
 fn key(start_ms: i64) -> SegmentKey {
     SegmentKey {
@@ -17,7 +19,6 @@ fn spool(most_bytes: u64) -> (Spool, tempfile::TempDir) {
 }
 
 fn put(spool: &Spool, start_ms: i64, bytes: usize) {
-    use std::io::Write;
     let (mut file, _claim) = spool.create(&key(start_ms), b"{}").expect("created");
     file.write_all(&vec![0; bytes]).expect("written");
     spool.seal(&key(start_ms), b"{}").expect("sealed");
@@ -154,4 +155,41 @@ fn what_is_not_whole_after_all_is_opened_again() {
     spool.refuse(&key(5)).expect("refused");
     let refused = folder.path().join("refused").join(&key(5).camera_uid);
     assert!(refused.join(key(5).file_name()).exists());
+}
+
+#[test]
+fn what_is_refused_is_kept_for_a_while() {
+    let (spool, folder) = spool(1000);
+    let refuse = |start_ms: i64, days_ago: u64| {
+        let key = key(start_ms);
+        let (mut file, claim) = spool.create(&key, b"{}").expect("created");
+        file.write_all(&[0; 100]).expect("written");
+        let at = SystemTime::now() - Duration::from_hours(24 * days_ago);
+        file.set_modified(at).expect("dated");
+        drop(claim);
+        spool.refuse(&key).expect("refused");
+    };
+    // The clock was set back once: what is older by its name is the younger file.
+    for (start_ms, days_ago) in [(1000, 2), (2000, 40), (3000, 1), (4000, 0)] {
+        refuse(start_ms, days_ago);
+    }
+    let foreign = folder
+        .path()
+        .join("refused")
+        .join(key(1).camera_uid)
+        .join("readme.txt");
+    fs::write(&foreign, "mine").expect("written");
+    spool.write_note("note", b"{").expect("noted");
+    spool.lay_note_aside("note").expect("aside");
+    let before = SystemTime::now() - Duration::from_hours(24 * 30);
+    let (removed, bytes) = spool.trim_refused(before, 1000).expect("trimmed");
+    let starts = |removed: Vec<Spooled>| removed.iter().map(|s| s.key.start_ms).collect::<Vec<_>>();
+    assert_eq!((starts(removed), bytes), (vec![2000], 300));
+    let (removed, bytes) = spool.trim_refused(before, 250).expect("trimmed");
+    assert_eq!((starts(removed), bytes), (vec![1000], 200), "the oldest first");
+    let torn = folder.path().join("recordings/note.torn");
+    assert!(torn.exists() && foreign.exists());
+    let (removed, bytes) = spool.trim_refused(SystemTime::now(), 250).expect("trimmed");
+    assert_eq!((starts(removed), bytes), (vec![3000, 4000], 0));
+    assert!(!torn.exists() && foreign.exists());
 }

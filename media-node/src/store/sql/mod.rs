@@ -21,7 +21,7 @@ pub use error::Error;
 pub use location::Location;
 pub use lock::Lock;
 pub use resource_ids::Named;
-pub use segments::Stored;
+pub use segments::{Listed, Stored};
 pub use trash::Keeping;
 
 use sea_orm::{

@@ -19,11 +19,19 @@ use weir_recording::facts::TrackFacts;
 use weir_recording::{SegmentFacts, SegmentKey};
 
 /// No segment is longer: a day.
-const LONGEST_MS: i64 = 86_400_000;
+pub(super) const LONGEST_MS: i64 = 86_400_000;
 /// Rows of one statement, within what SQLite takes.
 const ROWS: usize = 500;
 /// Rows of one statement that names each of them by its key.
 const NAMED: usize = 100;
+
+/// A segment as far as it is compared with what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub key: SegmentKey,
+    /// Milliseconds since 1970.
+    pub end_ms: i64,
+}
 
 /// How much there is of one camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
@@ -63,12 +71,7 @@ impl Database {
         to_ms: i64,
         limit: u64,
     ) -> Result<Vec<SegmentFacts>, Error> {
-        use segment::Column::{EndMs, StartMs};
-        let inside = Condition::all()
-            .add(StartMs.gt(from_ms.saturating_sub(LONGEST_MS)))
-            .add(StartMs.lt(to_ms))
-            .add(EndMs.gt(from_ms));
-        self.found(camera_uid, inside, limit).await
+        self.found(camera_uid, reaching_into(from_ms, to_ms), limit).await
     }
 
     /// The oldest segments of a camera that ended before `before_ms`; at most `limit`.
@@ -101,6 +104,36 @@ impl Database {
             Ok(told.pop())
         };
         newest.await.map_err(|source: DbErr| self.error(source))
+    }
+
+    /// When the newest footage ended that had ended before `before_ms`, of whatever camera. Of several that reach beyond `enough_ms`, one.
+    pub async fn newest_footage(&self, before_ms: i64, enough_ms: i64) -> Result<Option<i64>, Error> {
+        use segment::Column::{Camera, EndMs, StartMs};
+        let mut newest: Option<i64> = None;
+        let cameras = recorded_camera::Entity::find()
+            .select_only()
+            .column(recorded_camera::Column::Id)
+            .into_tuple::<i32>()
+            .all(&self.connections)
+            .await;
+        for camera in cameras.map_err(|source| self.error(source))? {
+            let found = segment::Entity::find()
+                .select_only()
+                .column(EndMs)
+                .filter(Camera.eq(camera))
+                .filter(StartMs.lt(before_ms))
+                .filter(EndMs.lte(before_ms))
+                .order_by_desc(StartMs)
+                .limit(1)
+                .into_tuple::<i64>()
+                .one(&self.connections)
+                .await;
+            newest = Ord::max(newest, found.map_err(|source| self.error(source))?);
+            if newest.is_some_and(|newest| newest >= enough_ms) {
+                break;
+            }
+        }
+        Ok(newest)
     }
 
     /// The cameras of which there is anything, by uid.
@@ -152,34 +185,44 @@ impl Database {
             .map_err(|source| self.error(source))
     }
 
-    /// All segments of a camera, by key, with their sizes.
-    pub async fn segment_sizes(&self, camera_uid: &str) -> Result<HashMap<String, u64>, Error> {
+    /// Some segments of a camera in the order of their beginnings, behind `last`; at most `limit`.
+    pub async fn next_segments(
+        &self,
+        camera_uid: &str,
+        last: Option<&Listed>,
+        limit: u64,
+    ) -> Result<Vec<Listed>, Error> {
+        listed(&self.connections, camera_uid, Condition::all(), last, limit)
+            .await
+            .map_err(|source| self.error(source))
+    }
+
+    /// Of these segments those that are listed, with their sizes.
+    pub async fn segment_sizes(&self, keys: &[String]) -> Result<HashMap<String, u64>, Error> {
         use segment::Column::{Bytes, Camera, Epoch, Sequence, Session, StartMs};
-        let sizes = async {
-            let Some(camera) = camera(&self.connections, camera_uid).await? else {
-                return Ok(Vec::new());
-            };
-            segment::Entity::find()
-                .select_only()
-                .columns([StartMs, Session, Sequence, Epoch, Bytes])
-                .filter(Camera.eq(camera))
-                .into_tuple::<(i64, i64, i32, i64, i64)>()
-                .all(&self.connections)
-                .await
+        let asked = async {
+            let mut sizes = HashMap::new();
+            let keys: Vec<SegmentKey> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+            for some in keys.chunks(NAMED) {
+                let (which, cameras) = named(&self.connections, some).await?;
+                let uids: HashMap<i32, String> = cameras.into_iter().map(|(uid, id)| (id, uid)).collect();
+                let Some(which) = which else { continue };
+                let rows = segment::Entity::find()
+                    .select_only()
+                    .columns([Camera, StartMs, Session, Sequence, Epoch, Bytes])
+                    .filter(which)
+                    .into_tuple::<(i32, i64, i64, i32, i64, i64)>()
+                    .all(&self.connections)
+                    .await?;
+                for (camera, start_ms, session, sequence, epoch, bytes) in rows {
+                    let camera_uid = uids.get(&camera).cloned().unwrap_or_default();
+                    let key = key(camera_uid, start_ms, session, sequence, epoch);
+                    sizes.insert(key.to_string(), bytes as u64);
+                }
+            }
+            Ok(sizes)
         };
-        let rows = sizes.await.map_err(|source| self.error(source))?.into_iter();
-        Ok(rows
-            .map(|(start_ms, session, sequence, epoch, bytes)| {
-                let key = SegmentKey {
-                    camera_uid: camera_uid.to_owned(),
-                    start_ms,
-                    epoch: epoch as u64,
-                    session: session as u64,
-                    sequence: sequence as u32,
-                };
-                (key.to_string(), bytes as u64)
-            })
-            .collect())
+        asked.await.map_err(|source: DbErr| self.error(source))
     }
 
     async fn found(
@@ -210,25 +253,9 @@ impl Database {
 
 /// Takes segments out of the index. A key that names none has no row.
 pub(super) async fn forget(connection: &impl ConnectionTrait, keys: &[String]) -> Result<(), DbErr> {
-    use segment::Column::{Camera, Epoch, Sequence, Session, StartMs};
     let keys: Vec<SegmentKey> = keys.iter().filter_map(|key| key.parse().ok()).collect();
     for some in keys.chunks(NAMED) {
-        let uids = some.iter().map(|key| key.camera_uid.as_str());
-        let cameras = cameras(connection, uids.collect()).await?;
-        let mut which = Condition::any();
-        for key in some {
-            if let Some(camera) = cameras.get(&key.camera_uid) {
-                let this = Condition::all()
-                    .add(Camera.eq(*camera))
-                    .add(StartMs.eq(key.start_ms))
-                    .add(Session.eq(key.session as i64))
-                    .add(Sequence.eq(key.sequence as i32))
-                    .add(Epoch.eq(key.epoch as i64));
-                which = which.add(this);
-            }
-        }
-        // An empty condition would be true of all.
-        if !which.is_empty() {
+        if let (Some(which), _) = named(connection, some).await? {
             segment::Entity::delete_many()
                 .filter(which)
                 .exec(connection)
@@ -236,6 +263,96 @@ pub(super) async fn forget(connection: &impl ConnectionTrait, keys: &[String]) -
         }
     }
     Ok(())
+}
+
+/// Those segments of a camera that fulfil a condition, in the order of their beginnings, behind `last`; at most `limit`.
+pub(super) async fn listed(
+    connection: &impl ConnectionTrait,
+    camera_uid: &str,
+    which: Condition,
+    last: Option<&Listed>,
+    limit: u64,
+) -> Result<Vec<Listed>, DbErr> {
+    use segment::Column::{Camera, EndMs, Epoch, Sequence, Session, StartMs};
+    let Some(camera) = camera(connection, camera_uid).await? else {
+        return Ok(Vec::new());
+    };
+    let mut asked = segment::Entity::find()
+        .select_only()
+        .columns([StartMs, Session, Sequence, Epoch, EndMs])
+        .filter(Camera.eq(camera))
+        .filter(which);
+    if let Some(Listed { key, .. }) = last {
+        let (session, sequence) = (key.session as i64, key.sequence as i32);
+        let later = Condition::any()
+            .add(StartMs.gt(key.start_ms))
+            .add(Session.gt(session))
+            .add(
+                Condition::all()
+                    .add(Session.eq(session))
+                    .add(Sequence.gt(sequence)),
+            );
+        // The first half is what the key can follow.
+        asked = asked.filter(StartMs.gte(key.start_ms)).filter(later);
+    }
+    let rows = asked
+        .order_by_asc(StartMs)
+        .order_by_asc(Session)
+        .order_by_asc(Sequence)
+        .limit(limit)
+        .into_tuple::<(i64, i64, i32, i64, i64)>()
+        .all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(start_ms, session, sequence, epoch, end_ms)| Listed {
+            key: key(camera_uid.to_owned(), start_ms, session, sequence, epoch),
+            end_ms,
+        })
+        .collect())
+}
+
+/// Of the segments that reach into a range.
+pub(super) fn reaching_into(from_ms: i64, to_ms: i64) -> Condition {
+    use segment::Column::{EndMs, StartMs};
+    Condition::all()
+        .add(StartMs.gt(from_ms.saturating_sub(LONGEST_MS)))
+        .add(StartMs.lt(to_ms))
+        .add(EndMs.gt(from_ms))
+}
+
+/// The condition of being one of these segments, none if none of them can be there; and their cameras.
+async fn named(
+    connection: &impl ConnectionTrait,
+    keys: &[SegmentKey],
+) -> Result<(Option<Condition>, HashMap<String, i32>), DbErr> {
+    use segment::Column::{Camera, Epoch, Sequence, Session, StartMs};
+    let uids = keys.iter().map(|key| key.camera_uid.as_str());
+    let cameras = cameras(connection, uids.collect()).await?;
+    let mut which = Condition::any();
+    for key in keys {
+        if let Some(camera) = cameras.get(&key.camera_uid) {
+            let this = Condition::all()
+                .add(Camera.eq(*camera))
+                .add(StartMs.eq(key.start_ms))
+                .add(Session.eq(key.session as i64))
+                .add(Sequence.eq(key.sequence as i32))
+                .add(Epoch.eq(key.epoch as i64));
+            which = which.add(this);
+        }
+    }
+    // An empty one would be true of all.
+    Ok(((!which.is_empty()).then_some(which), cameras))
+}
+
+fn key(camera_uid: String, start_ms: i64, session: i64, sequence: i32, epoch: i64) -> SegmentKey {
+    SegmentKey {
+        camera_uid,
+        start_ms,
+        epoch: epoch as u64,
+        session: session as u64,
+        sequence: sequence as u32,
+    }
 }
 
 async fn put(transaction: &DatabaseTransaction, segments: &[SegmentFacts]) -> Result<(), DbErr> {

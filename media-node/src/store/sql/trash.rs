@@ -5,8 +5,8 @@ use super::entity::{object_trash, retention};
 use super::{Database, Error, clock, segments, writing};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
 };
 use std::collections::HashMap;
 
@@ -28,8 +28,7 @@ impl Database {
         let trashed = async {
             for some in keys.chunks(ROWS) {
                 let transaction = self.connections.begin_with_options(writing()).await?;
-                segments::forget(&transaction, some).await?;
-                note(&transaction, some).await?;
+                expire(&transaction, some).await?;
                 transaction.commit().await?;
             }
             Ok(())
@@ -129,7 +128,17 @@ impl Database {
     }
 }
 
-async fn note(connection: &impl ConnectionTrait, keys: &[String]) -> Result<(), DbErr> {
+/// Takes segments out of the index and notes that their objects are to go; at most as many as one statement takes.
+pub(super) async fn expire(transaction: &DatabaseTransaction, keys: &[String]) -> Result<(), DbErr> {
+    segments::forget(transaction, keys).await?;
+    note(transaction, keys).await
+}
+
+/// Notes that objects are to go; at most as many as one statement takes.
+pub(super) async fn note(connection: &impl ConnectionTrait, keys: &[String]) -> Result<(), DbErr> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     let since = clock::read(connection).await?;
     let rows = keys.iter().map(|key| object_trash::ActiveModel {
         key: Set(key.clone()),

@@ -15,6 +15,7 @@ pub(super) mod recorded_camera;
 pub(super) mod recording;
 pub(super) mod resource_id;
 pub(super) mod retention;
+pub(super) mod running_recording;
 pub(super) mod school;
 pub(super) mod segment;
 pub(super) mod segment_format;

@@ -8,7 +8,8 @@ mod m0005_segments;
 mod m0006_retention;
 mod m0007_segment_bytes;
 mod m0008_pictures;
-mod m0009_stored_segments;
+mod m0009_running_recordings;
+mod m0010_stored_segments;
 
 use super::writing;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
@@ -31,7 +32,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_retention::Migration),
             Box::new(m0007_segment_bytes::Migration),
             Box::new(m0008_pictures::Migration),
-            Box::new(m0009_stored_segments::Migration),
+            Box::new(m0009_running_recordings::Migration),
+            Box::new(m0010_stored_segments::Migration),
         ]
     }
 }
@@ -64,7 +66,7 @@ mod tests {
         let before = sea_orm::Database::connect(format!("sqlite://{}?mode=rwc", file.display()))
             .await
             .expect("a database");
-        Migrator::up(&before, Some(8)).await.expect("the former schema");
+        Migrator::up(&before, Some(9)).await.expect("the former schema");
         let facts = |sequence: u32| {
             format!(
                 r#"{{"cameraUid":"0a","camera":"hall","path":"school/hall","startMs":1767603600123,"endMs":1767603660123,"epoch":7,"session":18446744073709551615,"sequence":{sequence},"bytes":99,"initBytes":11,"tableOffset":88,"frames":1500,"keyframes":30,"tracks":[{{"codec":"H264","clockRate":90000,"width":1280,"height":720}}]}}"#

@@ -6,12 +6,16 @@
 //! | `gathers` | nodes and their settings |
 //! | `cameras`, `courses` | facts about Cameras and `RecordSchedule`s that no node acts on |
 //! | `recordings` | what was recorded |
+//! | `running` | what is being recorded |
+//! | `removal` | recordings that go, with the footage that no other one has |
 
 mod cameras;
 mod courses;
 mod gathers;
 mod recordings;
 mod registers;
+mod removal;
+mod running;
 
 pub use super::entity::camera_fact::Model as CameraFact;
 pub use super::entity::course::Model as CourseFact;
@@ -26,6 +30,7 @@ pub use courses::CourseFacts;
 pub use gathers::{GatherChange, GatherSettings, Registration};
 pub use recordings::{NewRecording, UNKNOWN_SUBJECT, UNKNOWN_TEACHER};
 pub use registers::{NewTeacher, TeacherChange};
+pub use running::Running;
 
 /// The API whose numbers these are.
 pub const API: &str = "recorder";

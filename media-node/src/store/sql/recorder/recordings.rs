@@ -1,7 +1,7 @@
 //! What was recorded.
 
 use super::{API, Cut, Page, Recording};
-use crate::store::sql::entity::{course, gather, recording};
+use crate::store::sql::entity::{course, gather, recording, running_recording};
 use crate::store::sql::resource_ids::Named;
 use crate::store::sql::{Database, Error, clock, writing};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -107,6 +107,9 @@ impl Database {
                 };
                 recording::Entity::update(change).exec(&transaction).await?;
             }
+            running_recording::Entity::delete_by_id(new.file_src.as_str())
+                .exec(&transaction)
+                .await?;
             transaction.commit().await?;
             Ok(Some(row.id))
         };
@@ -177,23 +180,6 @@ impl Database {
         found.map_err(|source| self.error(source))
     }
 
-    /// Those of the camera that have media of this time, in Unix milliseconds.
-    pub async fn recordings_within(
-        &self,
-        camera_uid: &str,
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Recording>, Error> {
-        let found = recording::Entity::find()
-            .filter(recording::Column::CameraUid.eq(camera_uid))
-            .filter(recording::Column::StartMs.lt(end_ms))
-            .filter(recording::Column::EndMs.gt(start_ms))
-            .order_by_asc(recording::Column::StartMs)
-            .all(&self.connections)
-            .await;
-        found.map_err(|source| self.error(source))
-    }
-
     /// Counts one viewer, and gives the count; none when there is no such recording.
     pub async fn click_recording(&self, id: i64) -> Result<Option<i64>, Error> {
         use recording::Column::{Clicks, Id};
@@ -211,18 +197,18 @@ impl Database {
         clicked.await.map_err(|source| self.error(source))
     }
 
-    /// The row goes; its media is another matter.
-    pub async fn delete_recording(&self, id: i64) -> Result<(), Error> {
-        let deleted = recording::Entity::delete_by_id(id).exec(&self.connections).await;
-        deleted.map(drop).map_err(|source| self.error(source))
-    }
-
     /// All rows of the camera go.
     pub async fn delete_recordings_of(&self, camera_uid: &str) -> Result<(), Error> {
-        let deleted = recording::Entity::delete_many()
-            .filter(recording::Column::CameraUid.eq(camera_uid))
-            .exec(&self.connections)
-            .await;
-        deleted.map(drop).map_err(|source| self.error(source))
+        let deleted = async {
+            recording::Entity::delete_many()
+                .filter(recording::Column::CameraUid.eq(camera_uid))
+                .exec(&self.connections)
+                .await?;
+            running_recording::Entity::delete_many()
+                .filter(running_recording::Column::CameraUid.eq(camera_uid))
+                .exec(&self.connections)
+                .await
+        };
+        deleted.await.map(drop).map_err(|source| self.error(source))
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Migration;
 
 impl MigrationName for Migration {
     fn name(&self) -> &'static str {
-        "m0009_stored_segments"
+        "m0010_stored_segments"
     }
 }
 
