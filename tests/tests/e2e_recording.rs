@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Instant};
 
 use weir_tests::{
     Context, Result,
-    archive::with_archive,
-    camera::{Auth, Make},
+    archive::{Archive, with_archive},
+    camera::{Auth, Camera, Make},
     cluster::{self, POOL, camera},
     ensure, eventually,
     manifest::rtsp_camera,
@@ -23,14 +23,23 @@ fn measured(fault: &str, what: impl Display) {
     println!("measured: {fault}: {what}");
 }
 
+/// A camera that is live, and of which a second is stored.
+async fn recorded_door(archive: &Archive<'_>) -> Result<Camera> {
+    let source = camera(Make::Go, Auth::None).await?;
+    archive
+        .ns
+        .apply(&rtsp_camera("door", source.url("h264"), ""))
+        .await?;
+    archive.ns.until_ready("door").await?;
+    archive.record_for("door", 1).await?;
+    Ok(source)
+}
+
 #[tokio::test]
 async fn nodes_record_and_gateways_show_it() -> Result<()> {
     with_archive(2, async |archive| {
         let ns = archive.ns;
-        let source = camera(Make::Go, Auth::None).await?;
-        ns.apply(&rtsp_camera("door", source.url("h264"), "")).await?;
-        ns.until_ready("door").await?;
-        archive.record_for("door", 1).await?;
+        let source = recorded_door(archive).await?;
         ns.until_condition("camera/door", "Recording", "True", "Scheduled")
             .await?;
         ns.until_condition("camera/door", "Uploaded", "True", "Ok")
@@ -69,10 +78,7 @@ async fn nodes_record_and_gateways_show_it() -> Result<()> {
 async fn nodes_are_rolled_out() -> Result<()> {
     with_archive(2, async |archive| {
         let ns = archive.ns;
-        let source = camera(Make::Go, Auth::None).await?;
-        ns.apply(&rtsp_camera("door", source.url("h264"), "")).await?;
-        ns.until_ready("door").await?;
-        archive.record_for("door", 1).await?;
+        let source = recorded_door(archive).await?;
         let uids = async || -> Result<Vec<String>> {
             let list = ns
                 .get(&["pods", "-l", "app.kubernetes.io/component=node"])
@@ -114,10 +120,7 @@ async fn a_node_is_killed_while_it_records() -> Result<()> {
     }
     with_archive(1, async |archive| {
         let ns = archive.ns;
-        let source = camera(Make::Go, Auth::None).await?;
-        ns.apply(&rtsp_camera("door", source.url("h264"), "")).await?;
-        ns.until_ready("door").await?;
-        archive.record_for("door", 1).await?;
+        let source = recorded_door(archive).await?;
         let began = Instant::now();
         ns.kill_process(&ns.node_of("door").await?).await?;
         // Kubernetes starts it again in the same pod, with what was on its volume.
@@ -148,10 +151,7 @@ async fn two_nodes_have_the_camera() -> Result<()> {
     }
     with_archive(2, async |archive| {
         let ns = archive.ns;
-        let source = camera(Make::Go, Auth::None).await?;
-        ns.apply(&rtsp_camera("door", source.url("h264"), "")).await?;
-        ns.until_ready("door").await?;
-        archive.record_for("door", 1).await?;
+        let source = recorded_door(archive).await?;
         let former = ns.node_of("door").await?;
         let pods = ns.pods("node").await?;
         let other = pods.iter().find(|pod| **pod != former);

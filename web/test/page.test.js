@@ -4,32 +4,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch, logIn, openPage, playing, state, video } from './support/browser.js';
-import { makeMedia } from './support/media.js';
-import { FakeServer } from './support/server.js';
+import { test } from 'node:test';
+import { logIn, playing, state, video } from './support/browser.js';
+import { open, server } from './support/stage.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-
-let media;
-let browser;
-let server;
-let opened;
-
-before(async () => {
-  media = await makeMedia();
-  browser = await launch();
-});
-after(() => browser.close());
-
-beforeEach(async () => {
-  server = await new FakeServer(media).listen();
-  opened = [];
-});
-afterEach(async () => {
-  for (const one of opened) await one.end();
-  await server.close();
-});
 
 function camera(path, more = {}) {
   server.streams.set(path, {});
@@ -38,12 +17,6 @@ function camera(path, more = {}) {
     name: path, namespace: 'default', path, displayName: '', source: 'RTSP', node: 'media-node-0', ready: true,
     reason: 'Ready', message: '', codec: 'H264', size: '320x180', tracks, viewers: 0, ...more,
   });
-}
-
-async function open(path, options) {
-  const one = await openPage(browser, server, path, options);
-  opened.push(one);
-  return one.page;
 }
 
 test('asks for a login, says when it is wrong, and lists the cameras when it is right', async () => {

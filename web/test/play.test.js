@@ -2,37 +2,13 @@
 // how it comes back, and what it says when nothing works.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch, logIn, openPage, playing, state, video } from './support/browser.js';
-import { HEIGHT, WIDTH, makeMedia } from './support/media.js';
-import { FakeServer } from './support/server.js';
-
-let media;
-let browser;
-let server;
-let opened;
-
-before(async () => {
-  media = await makeMedia();
-  browser = await launch();
-});
-after(() => browser.close());
-
-beforeEach(async () => {
-  server = await new FakeServer(media).listen();
-  opened = [];
-});
-afterEach(async () => {
-  for (const one of opened) await one.end();
-  await server.close();
-});
+import { test } from 'node:test';
+import { logIn, playing, state, video } from './support/browser.js';
+import { HEIGHT, WIDTH } from './support/media.js';
+import { open, server } from './support/stage.js';
 
 /** Opens a link that plays `path`. */
-async function play(path, way) {
-  const one = await openPage(browser, server, `/?play=${path}${way ? `&with=${way}` : ''}&token=${server.issueToken()}`);
-  opened.push(one);
-  return one.page;
-}
+const play = (path, way) => open(`/?play=${path}${way ? `&with=${way}` : ''}&token=${server.issueToken()}`);
 
 function camera(path, more = {}) {
   server.cameras.push({ name: path, path, ready: true, codec: 'H264', size: '320x180', tracks: [], ...more });
@@ -177,9 +153,7 @@ test('plays a camera that announces sound and never sends any', async () => {
 test('an access token that ends is renewed behind the picture', async () => {
   camera('gate');
   server.streams.set('gate', {});
-  const one = await openPage(browser, server, '/?play=gate&with=hls');
-  opened.push(one);
-  const { page } = one;
+  const page = await open('/?play=gate&with=hls');
   await logIn(page);
   await playing(page);
   await page.locator('#video-1').evaluate((element) => {

@@ -4,35 +4,14 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch, logIn, openPage, state } from './support/browser.js';
-import { makeMedia } from './support/media.js';
-import { FakeServer } from './support/server.js';
+import { test } from 'node:test';
+import { logIn, state } from './support/browser.js';
+import { browser, media, open, server } from './support/stage.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 /** In UTC, as the browser is told. */
 const YESTERDAY = Date.parse(new Date(Date.now() - 86_400_000).toISOString().slice(0, 10));
 const AT_EIGHT = YESTERDAY + 8 * 3_600_000;
-
-let media;
-let browser;
-let server;
-let opened;
-
-before(async () => {
-  media = await makeMedia();
-  browser = await launch();
-});
-after(() => browser.close());
-
-beforeEach(async () => {
-  server = await new FakeServer(media).listen();
-  opened = [];
-});
-afterEach(async () => {
-  for (const one of opened) await one.end();
-  await server.close();
-});
 
 /** Spans by their beginning, in seconds behind 08:00 of yesterday, and their length. */
 function recorded(path, ...spans) {
@@ -42,11 +21,8 @@ function recorded(path, ...spans) {
   return found;
 }
 
-async function open(query, options = {}) {
-  const one = await openPage(browser, server, `/?${query}&token=${server.issueToken()}`, { timezoneId: 'UTC', ...options });
-  opened.push(one);
-  return one.page;
-}
+/** A link that shows recordings. */
+const look = (query, options = {}) => open(`/?${query}&token=${server.issueToken()}`, { timezoneId: 'UTC', ...options });
 
 /** Waits until a picture of that time is shown, in seconds behind 08:00. */
 async function shown(page, from, to, number = 1, wanted = ['playing', 'paused']) {
@@ -64,7 +40,7 @@ const press = (page, name) => page.getByRole('button', { name, exact: true }).cl
 
 test('yesterday\'s footage plays from where it is clicked, and on over a gap', async () => {
   recorded('gate', [0, 60], [120, 60]);
-  const page = await open('recordings=gate');
+  const page = await look('recordings=gate');
   await page.getByText('No footage of this day').waitFor();
   await press(page, 'Day before');
   await shown(page, 0, 20, 1, ['playing']);
@@ -89,7 +65,7 @@ test('yesterday\'s footage plays from where it is clicked, and on over a gap', a
 
 test('all of it works from the keyboard', async () => {
   recorded('gate', [0, 40], [100, 40]);
-  const page = await open(`recordings=gate&at=${AT_EIGHT}`);
+  const page = await look(`recordings=gate&at=${AT_EIGHT}`);
   await shown(page, 0, 10);
   const press = async (name) => {
     await page.getByRole('button', { name, exact: true }).focus();
@@ -127,7 +103,7 @@ test('a second camera keeps together with the first, and says where it has nothi
   recorded('gate', [0, 100]);
   // It began so much later that the same time is at another place in its playlist.
   recorded('yard', [7, 30]);
-  const page = await open(`recordings=gate&at=${AT_EIGHT + 10_000}`);
+  const page = await look(`recordings=gate&at=${AT_EIGHT + 10_000}`);
   await shown(page, 10, 20);
   await page.getByLabel('Beside it').selectOption('yard');
   await shown(page, 10, 30, 2, ['playing']);
@@ -156,7 +132,7 @@ test('a second camera keeps together with the first, and says where it has nothi
 
 test('a part is saved as MP4, and the picture as JPEG', async () => {
   recorded('gate', [0, 60]);
-  const page = await open(`recordings=gate&at=${AT_EIGHT}`, { acceptDownloads: true });
+  const page = await look(`recordings=gate&at=${AT_EIGHT}`, { acceptDownloads: true });
   await shown(page, 0, 10);
   await page.getByLabel('From', { exact: true }).fill('08:00:10');
   await page.getByLabel('to', { exact: true }).fill('08:00:20');
@@ -180,7 +156,7 @@ test('a part is saved as MP4, and the picture as JPEG', async () => {
 test('says in plain words what is wrong, and goes on when it is mended', async () => {
   const gate = recorded('gate', [0, 60]);
   gate.status = { jpg: 503, mp4: 400, m3u8: 503 };
-  const page = await open(`recordings=gate&at=${AT_EIGHT}`);
+  const page = await look(`recordings=gate&at=${AT_EIGHT}`);
   await page.locator('#footage-1[data-state="error"]').waitFor({ timeout: 20_000 });
   await state(page, 'error');
   await page.getByText('The server can\'t read that now').waitFor();
@@ -203,15 +179,13 @@ test('says in plain words what is wrong, and goes on when it is mended', async (
 
 test('a day of short segments is asked for in parts', async () => {
   recorded('gate', [0, 60]).most = 3 * 3_600_000;
-  const page = await open(`recordings=gate&at=${AT_EIGHT}`);
+  const page = await look(`recordings=gate&at=${AT_EIGHT}`);
   await page.getByText('60 s of footage without a gap').waitFor();
 });
 
 test('a token that ends while footage plays is renewed; a login that ends is asked for', async () => {
   recorded('gate', [0, 100]);
-  const one = await openPage(browser, server, `/?recordings=gate&at=${AT_EIGHT}`, { timezoneId: 'UTC' });
-  opened.push(one);
-  const { page } = one;
+  const page = await open(`/?recordings=gate&at=${AT_EIGHT}`, { timezoneId: 'UTC' });
   await state(page, 'login');
   await logIn(page);
   await shown(page, 0, 20, 1, ['playing']);
@@ -228,7 +202,7 @@ test('a token that ends while footage plays is renewed; a login that ends is ask
 test('live players end while recordings are looked at, and come back', async () => {
   recorded('gate', [0, 60]);
   server.streams.set('gate', {});
-  const page = await open('play=gate&with=flv');
+  const page = await look('play=gate&with=flv');
   await state(page, 'playing');
   await page.getByText('Recordings', { exact: true }).first().click();
   await page.getByRole('heading', { name: 'gate' }).waitFor();
@@ -259,7 +233,7 @@ for (const colorScheme of ['light', 'dark']) {
   test(`recordings meet WCAG 2.1 AA in ${colorScheme} and fit a phone, as far as machines can tell`, async () => {
     recorded('gate', [0, 60], [90, 60], [20_000, 20]);
     recorded('yard', [30, 60]);
-    const page = await open(`recordings=gate&at=${AT_EIGHT}&beside=yard`, { colorScheme });
+    const page = await look(`recordings=gate&at=${AT_EIGHT}&beside=yard`, { colorScheme });
     const axe = await readFile(AXE, 'utf8');
     for (const width of [1280, 360]) {
       await page.setViewportSize({ width, height: 760 });

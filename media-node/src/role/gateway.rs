@@ -1,7 +1,6 @@
 //! A pod that viewers and API clients talk to.
 
 use super::directory::Directory;
-use super::footage::{StoredFootage, Thumbnails};
 use super::pod::{self, Pod};
 use super::pods::PoolPods;
 use super::ports::Ports;
@@ -9,6 +8,7 @@ use super::recording::{self, KeySource};
 use super::serving::{Offered, Serving};
 use super::shutdown;
 use super::standalone::announce;
+use super::stored::{self, Stored};
 use super::tls::KUBELET_PATIENCE;
 use super::{limits, ordinal, recorder};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server, index_router, pool_router};
@@ -129,32 +129,20 @@ pub async fn run(args: args::Gateway) -> anyhow::Result<()> {
     let pool = pool_router(directory.clone(), auth.clone()).merge(index_router(catalogue, auth.clone()));
     let keys = KeySource::Folder(pod.storage_dir.clone());
     let bucket = recording::follow_bucket(world.clone(), keys, None, ending.clone());
-    let deleting = Arc::new(tokio::sync::Notify::new());
     let snapshots = Snapshots::new(hub.clone(), recording::workers(&pod.workers));
-    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots.clone());
-    let footage = Arc::new(StoredFootage {
-        playback: archive.playback.clone(),
-        index: database.clone(),
-        bucket: bucket.clone(),
-        deleting: deleting.clone(),
-        snapshots: snapshots.clone(),
-        thumbnails: Thumbnails::default(),
-    });
     let nodes = Arc::new(recorder::PoolNodes {
         world: world.clone(),
         namespace: pod.pod_namespace.clone(),
     });
-    let keeping = recording::Keeping {
-        world: &world,
+    let stored = stored::Parts {
+        world: world.clone(),
         database: database.clone(),
         bucket,
-        playback: archive.playback.clone(),
         snapshots,
         nodes: nodes.clone(),
-        deleting,
         finishing,
     };
-    keeping.start(&ending);
+    let Stored { archive, footage } = Stored::start(stored, &ending);
     let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth,

@@ -19,4 +19,5 @@ mod recording;
 mod serving;
 mod shutdown;
 pub mod standalone;
+mod stored;
 mod tls;

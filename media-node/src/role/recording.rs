@@ -1,14 +1,10 @@
 //! Builds what records: the spool, the recorders, the way to the bucket and to the index.
 
-use crate::api::{Archive, Nodes};
 use crate::args;
-use crate::cluster::recording::{Scheduling, keepings};
+use crate::cluster::recording::Scheduling;
 use crate::cluster::resource::{ResourceWriter, SecretData, Secrets, World};
 use crate::hub::Hub;
-use crate::record::{
-    self, Catalogue, Finisher, Keeper, Playback, Portraits, Recorders, Sitter, Snapshots, States, Uploader,
-    UploaderParts,
-};
+use crate::record::{self, Catalogue, Recorders, Snapshots, States, Uploader, UploaderParts};
 use crate::store::object::{Bucket, Embedded, Keys, Location};
 use crate::store::spool::Spool;
 use crate::store::sql::Database;
@@ -21,9 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use weir_crds::condition;
 use weir_proto::Redacted;
-use weir_proto::media::StreamPath;
 
 /// What recordings get on shutdown to be finished on the disk.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -273,105 +267,4 @@ pub(super) async fn embedded(data: &Path, stop: &CancellationToken) -> anyhow::R
     Embedded::start(&folder, stop.clone())
         .await
         .with_context(|| format!("can't serve the folder {} as an object store", folder.display()))
-}
-
-/// What was recorded, for the APIs.
-pub(super) fn archive(
-    world: &World,
-    index: Database,
-    bucket: watch::Receiver<Option<Bucket>>,
-    snapshots: Snapshots,
-) -> Archive {
-    let (by_path, by_uid, live) = (world.clone(), world.clone(), world.clone());
-    Archive {
-        playback: Playback::new(index, bucket),
-        snapshots,
-        runs: Arc::new(move |uid| {
-            let camera = live
-                .cameras
-                .find(|camera| camera.metadata.uid.as_deref() == Some(uid));
-            let connected = camera
-                .as_ref()
-                .and_then(|c| c.condition(condition::kind::CONNECTED));
-            connected.is_some_and(condition::Condition::is_true)
-        }),
-        camera_of: Arc::new(move |path| {
-            let cameras = by_path.cameras.state();
-            let serving = cameras.into_iter().filter(|camera| camera.serves(path.as_str()));
-            let first =
-                serving.reduce(|best, camera| if camera.goes_before(&best) { camera } else { best })?;
-            first.metadata.uid.clone()
-        }),
-        path_of: Arc::new(move |uid| {
-            let camera = by_uid
-                .cameras
-                .find(|camera| camera.metadata.uid.as_deref() == Some(uid))?;
-            StreamPath::parse(&camera.path())
-        }),
-    }
-}
-
-/// What takes care of recordings and pictures once they are stored. Each gateway has it.
-pub(super) struct Keeping<'a> {
-    pub(super) world: &'a World,
-    pub(super) database: Database,
-    pub(super) bucket: watch::Receiver<Option<Bucket>>,
-    pub(super) playback: Playback,
-    pub(super) snapshots: Snapshots,
-    /// Says where a camera runs.
-    pub(super) nodes: Arc<dyn Nodes>,
-    /// Rings when something is to be deleted.
-    pub(super) deleting: Arc<Notify>,
-    /// Rings when a recording is whole.
-    pub(super) finishing: Arc<Notify>,
-}
-
-impl Keeping<'_> {
-    /// Deletes what is too old, measures what is new, and keeps pictures of channels, until `stop`.
-    pub(super) fn start(self, stop: &CancellationToken) {
-        let (world, sitting) = (self.world.clone(), self.world.clone());
-        let keeper = Keeper {
-            database: self.database.clone(),
-            bucket: self.bucket.clone(),
-            rules: Arc::new(move || keepings(&world)),
-            bell: self.deleting.clone(),
-        };
-        tokio::spawn(keeper.run(stop.clone()));
-        let finisher = Finisher {
-            database: self.database.clone(),
-            playback: self.playback,
-            snapshots: self.snapshots.clone(),
-            bucket: self.bucket.clone(),
-            bell: self.finishing,
-            deleting: self.deleting.clone(),
-        };
-        tokio::spawn(finisher.run(stop.clone()));
-        let nodes = self.nodes;
-        let portraits = Portraits {
-            database: self.database,
-            snapshots: self.snapshots,
-            bucket: self.bucket,
-            sitters: Arc::new(move || sitters(&sitting, &*nodes)),
-            deleting: self.deleting,
-        };
-        tokio::spawn(portraits.run(stop.clone()));
-    }
-}
-
-/// Cameras whose streams run.
-fn sitters(world: &World, nodes: &dyn Nodes) -> Vec<Sitter> {
-    let cameras = world.cameras.state();
-    let sitting = cameras.iter().filter_map(|camera| {
-        let connected = camera.condition(condition::kind::CONNECTED)?;
-        if !connected.is_true() || camera.metadata.deletion_timestamp.is_some() {
-            return None;
-        }
-        Some(Sitter {
-            camera_uid: camera.metadata.uid.clone()?,
-            path: StreamPath::parse(&camera.path())?,
-            node: nodes.node_of(camera),
-            since: connected.last_transition_time.0.as_second(),
-        })
-    });
-    sitting.collect()
 }

@@ -1,12 +1,12 @@
 //! Everything in one process, without Kubernetes.
 
 use super::directory::Directory;
-use super::footage::{StoredFootage, Thumbnails};
 use super::limits;
 use super::ordinal::Ordinal;
 use super::ports::{Ports, Ready};
 use super::recording::{self, KeySource, Recording};
 use super::serving::{Offered, Serving};
+use super::stored::{self, Stored};
 use super::{demo, recorder, shutdown};
 use crate::api::{Api, Endpoints, Pool, Readiness, Server};
 use crate::args;
@@ -156,32 +156,20 @@ pub async fn run(args: args::Standalone) -> anyhow::Result<()> {
         world: world.clone(),
         ordinal: Ordinal::default(),
     });
-    let deleting = Arc::new(tokio::sync::Notify::new());
-    let archive = recording::archive(&world, database.clone(), bucket.clone(), snapshots.clone());
-    let footage = Arc::new(StoredFootage {
-        playback: archive.playback.clone(),
-        index: database.clone(),
-        bucket: bucket.clone(),
-        deleting: deleting.clone(),
-        snapshots: snapshots.clone(),
-        thumbnails: Thumbnails::default(),
-    });
     let nodes = Arc::new(recorder::OnlyNode {
         world: world.clone(),
         address: args.ports.bind,
         life: hex::encode(rand::random::<[u8; 8]>()),
     });
-    let keeping = recording::Keeping {
-        world: &world,
+    let stored = stored::Parts {
+        world: world.clone(),
         database: database.clone(),
         bucket,
-        playback: archive.playback.clone(),
         snapshots,
         nodes: nodes.clone(),
-        deleting,
         finishing,
     };
-    keeping.start(&ending);
+    let Stored { archive, footage } = Stored::start(stored, &ending);
     let recorder = recorder::build(database.clone(), nodes, footage, &args.recorder)?;
     let api = Api {
         auth: auth.clone(),

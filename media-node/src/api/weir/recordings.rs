@@ -11,22 +11,23 @@
 //!
 //! Times are RFC 3339, or milliseconds since 1970. Without `to` it is now, without `from` an hour before that.
 
+mod asked;
+mod ranged;
+
 use super::super::error::Error;
-use super::super::ranges::{Asked, asked};
+use super::super::ranges::Asked;
 use super::super::{Api, request};
 use super::json;
-use crate::auth::Action;
-use crate::record::{Fit, Playback, PlaybackError, Shown, SnapshotError, Snapshots, Span};
-use axum::body::Body;
+use crate::record::{Playback, PlaybackError, Shown, SnapshotError, Snapshots, Span};
+use asked::{admitted, authorize, fit, range, time};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use ranged::{asked_of, ranged};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use weir_crds::jiff::Timestamp;
 use weir_proto::http::split_extension;
 use weir_proto::media::StreamPath;
 use weir_recording::SegmentKey;
@@ -46,9 +47,6 @@ pub struct Archive {
     pub camera_of: CameraOf,
     pub path_of: PathOf,
 }
-
-/// What is asked for when nothing is said.
-const HOUR_MS: i64 = 3_600_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -171,19 +169,6 @@ async fn picture(api: &Api, path: &str, uri: &Uri) -> Result<Response, Error> {
     Ok((headers, picture.ok_or(Error::NotFound)?).into_response())
 }
 
-/// The box that a picture is to fit in; without one it is as large as the camera sends it.
-fn fit(uri: &Uri) -> Result<Option<Fit>, Error> {
-    let wrong = || Error::BadRequest("w and h are pixels: write whole numbers from 1 to 1920".to_owned());
-    let number = |name| match request::parameter(uri, name).filter(|text| !text.is_empty()) {
-        None => Ok(None),
-        Some(text) => text.parse::<u16>().map(Some).map_err(|_| wrong()),
-    };
-    match (number("w")?, number("h")?) {
-        (None, None) => Ok(None),
-        (width, height) => Fit::of(width, height).map(Some).ok_or_else(wrong),
-    }
-}
-
 async fn segment(
     api: &Api,
     uid: &str,
@@ -211,98 +196,6 @@ async fn segment(
         let body = body.take().unwrap_or_else(|| futures::stream::empty().boxed());
         body.map_err(std::io::Error::other).boxed()
     }))
-}
-
-/// What a request asks of a file. A range of another file, by `If-Range`, asks for all of this one.
-fn asked_of(headers: &HeaderMap, etag: &str, length: u64) -> Asked {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let is_same = text(header::IF_RANGE).is_none_or(|shown| shown.trim_matches('"') == etag);
-    match text(header::RANGE).filter(|_| is_same) {
-        Some(range) => asked(range, length),
-        None => Asked::Whole,
-    }
-}
-
-/// A file, or the range of it that is asked for.
-fn ranged(
-    method: &Method,
-    headers: &HeaderMap,
-    length: u64,
-    etag: &str,
-    read: impl FnOnce(std::ops::Range<u64>) -> BoxStream<'static, std::io::Result<bytes::Bytes>>,
-) -> Response {
-    let (status, range) = match asked_of(headers, etag, length) {
-        Asked::Whole => (StatusCode::OK, 0..length),
-        Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Asked::Nothing => {
-            let all = format!("bytes */{length}");
-            return (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, all)]).into_response();
-        }
-    };
-    let mut response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "video/mp4")
-        .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::ETAG, format!("\"{etag}\""))
-        .header(header::CACHE_CONTROL, "private, no-cache")
-        .header(header::CONTENT_LENGTH, range.end - range.start);
-    if status == StatusCode::PARTIAL_CONTENT {
-        let last = range.end.saturating_sub(1);
-        let value = format!("bytes {}-{last}/{length}", range.start);
-        response = response.header(header::CONTENT_RANGE, value);
-    }
-    let body = if *method == Method::HEAD {
-        Body::empty()
-    } else {
-        Body::from_stream(read(range))
-    };
-    response
-        .body(body)
-        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-/// The stream that a path names and its camera, if the caller may watch it.
-async fn admitted(api: &Api, uri: &Uri, path: &str) -> Result<(StreamPath, String), Error> {
-    let path = StreamPath::parse(path).ok_or(Error::NotFound)?;
-    authorize(api, uri, &path).await?;
-    let uid = (api.archive.camera_of)(&path).ok_or(Error::NotFound)?;
-    Ok((path, uid))
-}
-
-async fn authorize(api: &Api, uri: &Uri, path: &StreamPath) -> Result<(), Error> {
-    let token = request::parameter(uri, "token");
-    let caller = api.auth.caller_by_token(token.as_deref()).await;
-    Ok(api.auth.authorize(&caller, Action::Subscribe(path))?)
-}
-
-/// A parameter that is a time, in milliseconds since 1970; none where it is left out.
-fn time(uri: &Uri, name: &str) -> Result<Option<i64>, Error> {
-    let Some(text) = request::parameter(uri, name).filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let ms = text.parse::<i64>().ok();
-    let ms = ms.or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond));
-    ms.map(Some).ok_or_else(|| {
-        Error::BadRequest(format!(
-            "{name} is no time: write RFC 3339, such as 2026-11-26T08:00:00Z, or milliseconds since 1970"
-        ))
-    })
-}
-
-fn range(uri: &Uri) -> Result<(i64, i64), Error> {
-    let to_ms = time(uri, "to")?.unwrap_or_else(|| Timestamp::now().as_millisecond());
-    let from_ms = time(uri, "from")?.unwrap_or(to_ms.saturating_sub(HOUR_MS));
-    if from_ms < to_ms {
-        Ok((from_ms, to_ms))
-    } else {
-        Err(Error::BadRequest(
-            "the range ends before it begins: from must be before to".to_owned(),
-        ))
-    }
 }
 
 impl From<SnapshotError> for Error {
