@@ -7,7 +7,6 @@ use crate::hub::Hub;
 use crate::record::{self, Catalogue, Recorders, Snapshots, States, Uploader, UploaderParts};
 use crate::store::object::{Bucket, Embedded, Keys, Location};
 use crate::store::spool::Spool;
-use crate::store::sql::Database;
 use crate::worker::Workers;
 use anyhow::Context;
 use std::path::{Path, PathBuf};

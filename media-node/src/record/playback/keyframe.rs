@@ -2,7 +2,7 @@
 
 use super::super::still::Still;
 use super::head::Head;
-use super::{Playback, PlaybackError, facts};
+use super::{Playback, PlaybackError};
 use std::ops::Range;
 use weir_proto::media::{AccessUnit, Timestamp};
 use weir_recording::SegmentFacts;
