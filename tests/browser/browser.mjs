@@ -1,10 +1,14 @@
 // A headless Chromium for the programs beside this one. It finds npm's packages where `tests/setup browser` put them:
 // WEIR_TEST_BROWSER names the folder.
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 
 const modules = createRequire(`${process.env.WEIR_TEST_BROWSER}/package.json`);
 const { chromium } = modules("playwright-core");
+
+/** The folder of npm's packages. */
+export const packages = `${process.env.WEIR_TEST_BROWSER}/node_modules`;
 
 /** The text of a file of an npm package. */
 export const packaged = (file) => readFileSync(modules.resolve(file), "utf8");
@@ -30,6 +34,24 @@ export async function open() {
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   page.on("pageerror", (error) => errors.push(String(error)));
   return { browser, page, errors };
+}
+
+/**
+ * Serves a page with that body from an origin of its own, as when another site embeds a player; and beside it what `script`
+ * gives for a path.
+ */
+export async function site(body, script = () => null) {
+  const server = createServer((request, reply) => {
+    const text = request.url === "/" ? null : script(request.url);
+    reply.setHeader("content-type", text === null ? "text/html" : "text/javascript");
+    reply.end(text ?? `<!doctype html><title>site</title><link rel=icon href=data:,>${body}`);
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { port: server.address().port, close };
 }
 
 /** Watches a video element until its clock has gone on for `seconds`, or `limit` seconds are over. */

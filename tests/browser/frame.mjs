@@ -1,19 +1,13 @@
 // Shows a page in a frame of a page of another origin, as when a site embeds a player: node frame.mjs --url URL [--seconds 3]
 // [--limit 30]. Prints one line of JSON: what the video in the frame showed, what the framed page says of itself, and errors.
-import { createServer } from "node:http";
-
-import { open, options, watch } from "./browser.mjs";
+import { open, options, site, watch } from "./browser.mjs";
 
 const { url, seconds = "3", limit = "30" } = options();
-const site = createServer((_, reply) => {
-  reply.setHeader("content-type", "text/html");
-  reply.end(`<!doctype html><title>site</title><link rel=icon href=data:,><iframe width=850 height=550></iframe>`);
-});
-await new Promise((done) => site.listen(0, "127.0.0.1", done));
+const { port, close } = await site("<iframe width=850 height=550></iframe>");
 const { browser, page, errors } = await open();
 try {
   // Another port is the same site to a browser, another name is not.
-  await page.goto(`http://localhost:${site.address().port}/`);
+  await page.goto(`http://localhost:${port}/`);
   await page.evaluate((url) => {
     window.doClicks = () => (window.told = true);
     document.querySelector("iframe").src = url;
@@ -26,6 +20,5 @@ try {
   console.log(JSON.stringify({ ...seen, state, errors }));
 } finally {
   await browser.close();
-  site.closeAllConnections();
-  site.close();
+  close();
 }

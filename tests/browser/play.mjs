@@ -1,20 +1,13 @@
 // Plays a URL with hls.js or mpegts.js: node play.mjs --engine hls|hls-ll|flv|mpegts --url URL [--seconds 3] [--limit 30]
 // Prints one line of JSON: how far the clock went, the picture's size, and the errors of the player and the page; with hls-ll
 // also how far the picture is behind, in seconds, and how many parts were loaded.
-import { createServer } from "node:http";
-
-import { open, options, packaged, watch } from "./browser.mjs";
+import { open, options, packaged, site, watch } from "./browser.mjs";
 
 const { engine, url, seconds = "3", limit = "30" } = options();
-// The page has another origin than the media, as when a site embeds a player.
-const site = createServer((_, reply) => {
-  reply.setHeader("content-type", "text/html");
-  reply.end("<!doctype html><title>player</title><link rel=icon href=data:,><video muted autoplay></video>");
-});
-await new Promise((done) => site.listen(0, "127.0.0.1", done));
+const { port, close } = await site("<video muted autoplay></video>");
 const { browser, page, errors } = await open();
 try {
-  await page.goto(`http://127.0.0.1:${site.address().port}/`);
+  await page.goto(`http://127.0.0.1:${port}/`);
   await page.addScriptTag({ content: packaged(engine.startsWith("hls") ? "hls.js/dist/hls.js" : "mpegts.js/dist/mpegts.js") });
   await page.evaluate(
     ({ engine, url }) => {
@@ -43,6 +36,5 @@ try {
   console.log(JSON.stringify({ ...seen, ...ll, errors: [...failures, ...errors] }));
 } finally {
   await browser.close();
-  site.closeAllConnections();
-  site.close();
+  close();
 }

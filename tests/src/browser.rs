@@ -28,6 +28,7 @@ pub struct Watched {
     #[serde(default)]
     pub parts: u32,
     /// Errors of the player, of the page, and in the browser's console.
+    #[serde(default)]
     pub errors: Vec<String>,
 }
 

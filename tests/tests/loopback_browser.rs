@@ -1,5 +1,7 @@
 //! Weir's own pages in headless Chromium.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use weir_tests::{
@@ -107,6 +109,173 @@ async fn a_stranger_sees_the_login_alone() -> Result<()> {
     let node = node(true).await?;
     let page = page(&node, "flv", None).await?;
     ensure!(page.asked && !page.cameras.contains("door"), "{page:?}");
+    Ok(())
+}
+
+/// What went over one socket of a page.
+#[derive(Debug, Deserialize)]
+struct Talk {
+    /// Commands of WSP, with the method of RTSP that they wrap.
+    said: Vec<String>,
+    heard: Vec<String>,
+    /// How many packets came, by channel.
+    packets: BTreeMap<String, u32>,
+    closed: bool,
+}
+
+/// What a page with Streamedian's player showed.
+#[derive(Debug, Deserialize)]
+struct Heard {
+    #[serde(flatten)]
+    watched: Watched,
+    /// Bytes of sound that were decoded.
+    sound: u64,
+}
+
+impl Heard {
+    /// Asserts that picture and sound went on for three seconds.
+    fn expect(&self, size: (u32, u32)) -> Result<()> {
+        self.watched.expect(3.0)?;
+        ensure!((self.watched.width, self.watched.height) == size, "{self:?}");
+        // Of 25 a second.
+        ensure!(self.watched.pictures >= 45 && self.sound > 0, "{self:?}");
+        Ok(())
+    }
+}
+
+/// At first, and what its sockets carried.
+#[derive(Debug, Deserialize)]
+struct Played {
+    first: Heard,
+    sockets: Vec<Talk>,
+    errors: Vec<String>,
+}
+
+/// The same through a pause, a seek and a teardown.
+#[derive(Debug, Deserialize)]
+struct Tour {
+    #[serde(flatten)]
+    played: Played,
+    /// How far the clock went in a pause of 1.5 s.
+    stood: f64,
+    resumed: Heard,
+    /// How far the seek went.
+    leapt: f64,
+    sought: Heard,
+    again: Heard,
+}
+
+/// Plays `a/door` with Streamedian's player for web pages, which speaks WSP.
+async fn streamedian<T: for<'a> Deserialize<'a>>(node: &MediaNode, query: &str, more: &[&str]) -> Result<T> {
+    let socket = node.ws(&format!("/streams/a/door{query}"));
+    let source = node.rtsp("a/door");
+    let mut arguments = vec!["--socket", &socket, "--source", &source];
+    arguments.extend(more);
+    browser::run("wsp.mjs", &arguments).await
+}
+
+/// What it plays.
+async fn door(clip: &str, protected: bool) -> Result<MediaNode> {
+    let builder = MediaNode::standalone().file_camera("door", clip, "  path: a/door\n");
+    let node = if protected { builder.protected() } else { builder }
+        .start()
+        .await?;
+    node.until_ready("door").await?;
+    Ok(node)
+}
+
+#[tokio::test]
+async fn streamedians_player_plays_on_after_a_pause_a_seek_and_a_teardown() -> Result<()> {
+    let node = door("h264_aac.mp4", true).await?;
+    let query = format!("?token={}", node.login().await?.access);
+    let tour: Tour = streamedian(&node, &query, &[]).await?;
+    let Played {
+        first,
+        sockets,
+        errors,
+    } = &tour.played;
+    ensure!(errors.is_empty(), "{tour:?}");
+    for (stage, heard) in [
+        ("first", first),
+        ("after a pause", &tour.resumed),
+        ("after a seek", &tour.sought),
+        ("after a teardown", &tour.again),
+    ] {
+        heard.expect((1280, 720)).with_context(|| stage.to_owned())?;
+    }
+    // They are counted on, until there is another player.
+    for (former, latter) in [(first, &tour.resumed), (&tour.resumed, &tour.sought)] {
+        ensure!(
+            latter.watched.pictures >= former.watched.pictures + 45 && latter.sound > former.sound,
+            "{tour:?}"
+        );
+    }
+    ensure!(tour.stood < 0.2 && tour.leapt > 0.0, "{tour:?}");
+
+    let [control, data, next, _] = &sockets[..] else {
+        ensure!(false, "{sockets:?}");
+        return Ok(());
+    };
+    let asked = [
+        "INIT",
+        "WRAP OPTIONS",
+        "WRAP DESCRIBE",
+        "WRAP SETUP",
+        "WRAP SETUP",
+        "WRAP PLAY",
+    ];
+    ensure!(
+        control.said.starts_with(&asked.map(str::to_owned))
+            && next.said.starts_with(&asked.map(str::to_owned)),
+        "{sockets:?}"
+    );
+    ensure!(
+        control.said.last().is_some_and(|last| last == "WRAP TEARDOWN") && control.closed && data.closed,
+        "{sockets:?}"
+    );
+    ensure!(
+        control
+            .heard
+            .iter()
+            .all(|text| text.starts_with("WSP/1.1 200 OK\r\n"))
+            && control.heard[1..]
+                .iter()
+                .all(|text| text.contains("\r\n\r\nRTSP/1.0 200 OK\r\n")),
+        "{control:?}"
+    );
+    ensure!(
+        data.said == ["JOIN"] && data.packets.contains_key("0") && data.packets.contains_key("2"),
+        "{data:?}"
+    );
+    Ok(())
+}
+
+/// A keyframe that is so small that others of its kind share a packet with it.
+#[tokio::test]
+async fn streamedians_player_sees_in_the_dark() -> Result<()> {
+    let node = door("h264_night.mp4", false).await?;
+    let dark: Played = streamedian(&node, "", &["--once", "yes"]).await?;
+    ensure!(dark.errors.is_empty(), "{dark:?}");
+    dark.first.expect((640, 360))
+}
+
+#[tokio::test]
+async fn streamedians_player_wants_a_token_where_viewing_does() -> Result<()> {
+    let node = door("h264_aac.mp4", false).await?;
+    let played: Played = streamedian(&node, "", &["--once", "yes"]).await?;
+    ensure!(played.errors.is_empty(), "{played:?}");
+    played.first.expect((1280, 720))?;
+
+    let node = door("h264_aac.mp4", true).await?;
+    let refused: Played = streamedian(&node, "", &["--once", "yes", "--limit", "5"]).await?;
+    ensure!(
+        refused.first.watched.pictures == 0 && refused.sockets.iter().all(|socket| socket.said.is_empty()),
+        "{refused:?}"
+    );
+    ensure!(
+        refused.errors.iter().any(|error| error.contains("401")),
+        "{refused:?}"
+    );
     Ok(())
 }
 

@@ -31,6 +31,8 @@ pub struct Packetizer {
     payload_type: u8,
     ssrc: u32,
     sequence_number: u16,
+    /// Whether small NAL units share packets.
+    aggregates: bool,
 }
 
 impl Packetizer {
@@ -43,6 +45,7 @@ impl Packetizer {
             payload_type,
             ssrc,
             sequence_number: 0,
+            aggregates: true,
         }
     }
 
@@ -50,6 +53,13 @@ impl Packetizer {
     #[must_use]
     pub const fn with_sequence_number(mut self, sequence_number: u16) -> Self {
         self.sequence_number = sequence_number;
+        self
+    }
+
+    /// Gives each NAL unit packets of its own, which every receiver can take apart.
+    #[must_use]
+    pub const fn without_aggregation(mut self) -> Self {
+        self.aggregates = false;
         self
     }
 
@@ -311,7 +321,8 @@ impl<'w, 'a, 'n> NalWriter<'w, 'a, 'n> {
         let added = AGGREGATE_LENGTH + unit.len();
         match self.open {
             Open::Single(held)
-                if self.format.header + AGGREGATE_LENGTH + held.len() + added <= MAX_PAYLOAD =>
+                if self.writer.packetizer.aggregates
+                    && self.format.header + AGGREGATE_LENGTH + held.len() + added <= MAX_PAYLOAD =>
             {
                 self.writer.begin();
                 (self.format.aggregate)(self.writer.out, held);

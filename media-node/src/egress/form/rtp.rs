@@ -124,7 +124,12 @@ impl RtpForm {
             let ssrc = (self.session >> 16) as u32 ^ (index as u32) << 24 | 1;
             let payload_type = sdp::payload_type(index as u8, track);
             let first = self.session as u16;
-            let packetizer = Packetizer::new(track, payload_type, ssrc).with_sequence_number(first);
+            let mut packetizer = Packetizer::new(track, payload_type, ssrc).with_sequence_number(first);
+            if matches!(self.layout, Layout::WebSocket(_)) {
+                // Streamedian's player (npm, 0.3.13) steps one byte too far over each NAL unit of a STAP-A (RFC 6184 section
+                // 5.7.1): what is behind the first is lost, and what it reads in its place no browser decodes.
+                packetizer = packetizer.without_aggregation();
+            }
             self.senders.push(Sender {
                 packetizer,
                 packets: 0,

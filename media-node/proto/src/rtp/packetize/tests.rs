@@ -152,6 +152,27 @@ fn a_large_h264_nal_unit_is_fragmented_behind_its_parameter_sets() {
 }
 
 #[test]
+fn without_aggregation_each_nal_unit_has_a_packet_of_its_own() {
+    let h264: &[&[u8]] = &[&[0x06, 5], &[0x65, 0xaa, 0xbb]];
+    let h265: &[&[u8]] = &[&[0x4e, 1, 5], &[0x26, 1, 0xaa]];
+    for (track, units, first_bytes) in [
+        (h264_track(), h264, &[0x67, 0x68, 0x06, 0x65][..]),
+        (h265_track(), h265, &[0x40, 0x42, 0x44, 0x4e, 0x26][..]),
+    ] {
+        let mut packetizer = Packetizer::new(&track, 96, 1).without_aggregation();
+        let au = unit(&track, 0, true, framed(units));
+        let packets = packets(&mut packetizer, &track, &au, Some(0));
+        let found: Vec<u8> = packets.iter().map(|packet| packet.payload[0]).collect();
+        assert_eq!(found, first_bytes);
+        for (packet, unit) in packets.iter().rev().zip(units.iter().rev()) {
+            assert_eq!(packet.payload[..], **unit);
+        }
+        let marked = packets.iter().position(|packet| packet.header.marker);
+        assert_eq!(marked, Some(packets.len() - 1));
+    }
+}
+
+#[test]
 fn sizes_around_the_limits_keep_every_byte() {
     let track = h264_track();
     for size in
