@@ -101,6 +101,17 @@ pub mod reason {
     pub const CLOSED_BY_SOURCE: &str = "ClosedBySource";
     /// Connected: the pool's source policy denies the address that the name resolves to.
     pub const ADDRESS_DENIED: &str = "AddressDenied";
+    // Connected, with TLS
+    /// Connected: nobody who is known vouches for the source's certificate; the message tells its fingerprint.
+    pub const TLS_CERTIFICATE_UNTRUSTED: &str = "TlsCertificateUntrusted";
+    /// Connected: the source's certificate has expired, or is not valid yet.
+    pub const TLS_CERTIFICATE_EXPIRED: &str = "TlsCertificateExpired";
+    /// Connected: the source's certificate is not one for the host in the URL.
+    pub const TLS_NAME_MISMATCH: &str = "TlsNameMismatch";
+    /// Connected: the source's certificate is another than the one whose fingerprint the spec names.
+    pub const TLS_FINGERPRINT_MISMATCH: &str = "TlsFingerprintMismatch";
+    /// Connected: the TLS handshake failed for another reason than the source's certificate.
+    pub const TLS_FAILED: &str = "TlsFailed";
 
     // Forwarding; besides it has those of Connected, said of the server that the stream is pushed to
     /// Forwarding: all servers take the stream.

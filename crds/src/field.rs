@@ -6,6 +6,7 @@ mod forward;
 mod path;
 mod quantity;
 mod selector;
+mod tls;
 pub mod url;
 
 pub use calendar::{Date, Day, TimeOfDay, TimeZone};
@@ -15,6 +16,8 @@ pub use forward::{Forward, MOST_FORWARDS};
 pub use path::{RoutePattern, StreamPath, canonical_path};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Operator, Requirement};
+pub use tls::Tls;
+pub(crate) use tls::only_with;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::{self, Condition},
-    field::{self, Forward, RoutePattern, SecretRef, url},
+    field::{self, Forward, RoutePattern, SecretRef, Tls, only_with, url},
+    rule::rules,
 };
 
 /// What the user wants of a route.
@@ -39,6 +40,7 @@ use crate::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&[only_with!("rtsps|rtmps", "write rtsps:// or rtmps://")])))]
 pub struct RouteSpec {
     /// A stream path, or a directory that ends with `/`. `/` is all paths. The longest that matches wins, an exact one
     /// before all; of two Routes with one pattern the older serves.
@@ -52,6 +54,10 @@ pub struct RouteSpec {
     /// Secret with the keys `username` and `password`, or `userinfo` as it would stand in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<SecretRef>,
+    /// For `rtsps://` and `rtmps://`, by what the server is known that `url` names; without it, by a certificate for the host in the URL
+    /// that a public authority has signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Servers that the route's streams are pushed to while they run; of a directory, with the rest of the path put behind
     /// the URL. A stream that is pushed is kept as with `keepAlive`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,17 +1,22 @@
 //! A connection's socket, as everything behind the handshake sees it.
 //!
 //! Over TCP it is the peer's connection itself, and writing to it costs what writing to a `TcpStream`
-//! costs. With TLS it is one end of a pair of local sockets: at the other end a task of the listener
-//! turns bytes into records ([`crate::listen`]'s `tls`). The pair holds little, so that a peer which
-//! doesn't read stops its writer just as a TCP connection does.
+//! costs. With TLS it is one end of a pair of local sockets: at the other end a task turns bytes into records
+//! ([`Pump`]). The pair holds little, so that a peer which doesn't read stops its writer just as a TCP
+//! connection does.
+
+mod pump;
+
+pub use pump::Pump;
 
 use bytes::{BufMut, BytesMut};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A connection.
 #[derive(Debug)]
@@ -26,13 +31,6 @@ pub struct Inside {
     socket: UnixStream,
     /// Tells the task that nobody is here any more.
     _left: DropGuard,
-}
-
-impl Inside {
-    /// `left` is dropped with the socket.
-    pub fn new(socket: UnixStream, left: DropGuard) -> Self {
-        Self { socket, _left: left }
-    }
 }
 
 impl From<TcpStream> for Socket {
@@ -52,6 +50,25 @@ macro_rules! each {
 }
 
 impl Socket {
+    /// A connection with TLS: `stream` is what encrypts, and `below` finds the TCP connection under it. What carries the bytes
+    /// is to be run as long as the connection lasts.
+    ///
+    /// # Errors
+    /// When there is no room for two more files.
+    pub fn within<S: AsyncRead + AsyncWrite>(
+        stream: S,
+        below: impl Fn(&S) -> &TcpStream,
+    ) -> io::Result<(Self, Pump<S>)> {
+        let (outside, inside) = UnixStream::pair()?;
+        pump::bound_unsent(below(&stream));
+        let left = CancellationToken::new();
+        let socket = Self::Tls(Inside {
+            socket: inside,
+            _left: left.clone().drop_guard(),
+        });
+        Ok((socket, Pump::new(stream, outside, left)))
+    }
+
     /// Whether what is written travels encrypted.
     pub const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
@@ -149,13 +166,15 @@ pub async fn write(socket: &Socket, out: &mut BytesMut) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio_util::sync::CancellationToken;
 
     #[tokio::test]
     async fn a_reader_that_does_not_read_stops_its_writer() {
         let (near, far) = UnixStream::pair().unwrap();
         let left = CancellationToken::new();
-        let socket = Socket::Tls(Inside::new(near, left.clone().drop_guard()));
+        let socket = Socket::Tls(Inside {
+            socket: near,
+            _left: left.clone().drop_guard(),
+        });
         socket.bound_unsent(128 << 10);
         let piece = vec![0; 16 << 10];
         let mut taken = 0;

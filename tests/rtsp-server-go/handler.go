@@ -78,6 +78,7 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 
 func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
 	log.Printf("%v plays %s over %v", ctx.Conn.NetConn().RemoteAddr(), ctx.Path, ctx.Session.SetuppedTransport())
+	log.Printf("%v asks for %s://%s", ctx.Conn.NetConn().RemoteAddr(), ctx.Request.URL.Scheme, ctx.Request.URL.Host)
 	return answer(base.StatusOK), nil
 }
 

@@ -2,12 +2,13 @@
 //
 // It plays MPEG-TS files (H.264 or H.265, with or without AAC) in an endless loop with timestamps that only grow, each
 // under a path of its own. A raw G.711 file can stand in for the sound. It also takes what a publisher sends to any
-// other path (ANNOUNCE, RECORD) and serves it on. Some paths are those of cameras that are wrong, see odd.
+// other path (ANNOUNCE, RECORD) and serves it on. With a certificate it speaks TLS. Some paths are those of cameras that are wrong, see odd.
 //
 // When it is ready it prints one line of JSON, {"ready":true,"rtsp":PORT}. It ends on SIGTERM and SIGINT.
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -46,6 +47,8 @@ func main() {
 	password := flag.String("password", "", "password for -auth")
 	udp := flag.Bool("udp", true, "offer UDP")
 	tcp := flag.Bool("tcp", true, "offer RTP over the RTSP connection")
+	certificate := flag.String("tls-cert", "", "PEM file with a certificate: RTSP inside of TLS alone, and no UDP")
+	key := flag.String("tls-key", "", "PEM file with its key")
 	flag.Var(files, "serve", "PATH=FILE.ts[+FILE.mulaw|.alaw], may be given more than once")
 	flag.Parse()
 
@@ -62,6 +65,14 @@ func main() {
 		server.AuthMethods = []auth.VerifyMethod{auth.VerifyMethodDigestMD5}
 	default:
 		log.Fatalf("-auth is none, basic or digest, not %q", *method)
+	}
+	if *certificate != "" {
+		pair, err := tls.LoadX509KeyPair(*certificate, *key)
+		if err != nil {
+			log.Fatal(err)
+		}
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
+		*udp = false
 	}
 	listening := *port
 	server.Listen = func(network, address string) (net.Listener, error) {

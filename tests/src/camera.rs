@@ -1,12 +1,13 @@
 //! Cameras that are not ours: two RTSP servers, and ffmpeg as a publisher.
 
-use std::{collections::HashSet, net::TcpListener, path::Path};
+use std::{collections::HashSet, net::TcpListener, path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
+use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{process::Process, setup, wait::secs};
+use crate::{process::Process, setup, tls, wait::secs};
 
 /// The user that a camera with authentication knows.
 pub const USER: &str = "viewer";
@@ -43,6 +44,8 @@ pub struct Camera {
     auth: Auth,
     bind: String,
     port: u16,
+    /// Where its certificate and key are, if it speaks TLS.
+    pair: Option<Arc<TempDir>>,
     process: Process,
 }
 
@@ -60,6 +63,19 @@ impl Camera {
     /// # Errors
     /// When it does not start.
     pub async fn start_at(make: Make, auth: Auth, bind: &str, port: u16) -> Result<Self> {
+        Self::run(make, auth, bind, port, None).await
+    }
+
+    /// Starts gortsplib's server on loopback, speaking TLS with this certificate and nothing else.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_with_tls(auth: Auth, certificate: &tls::Certificate) -> Result<Self> {
+        let pair = Some(Arc::new(written(certificate)?));
+        Self::run(Make::Go, auth, "127.0.0.1", 0, pair).await
+    }
+
+    async fn run(make: Make, auth: Auth, bind: &str, port: u16, pair: Option<Arc<TempDir>>) -> Result<Self> {
         let word = match auth {
             Auth::None => "none",
             Auth::Basic => "basic",
@@ -81,6 +97,10 @@ impl Camera {
                 command.args(["-user", USER, "-password", PASSWORD]);
                 if make == Make::GoUdp {
                     command.arg("-tcp=false");
+                }
+                if let Some(folder) = &pair {
+                    command.arg("-tls-cert").arg(folder.path().join(tls::CERTIFICATE));
+                    command.arg("-tls-key").arg(folder.path().join(tls::KEY));
                 }
                 for (path, files) in [
                     ("h264", clip("h264_aac.ts")),
@@ -112,13 +132,15 @@ impl Camera {
             auth,
             bind: bind.to_owned(),
             port,
+            pair,
             process,
         })
     }
 
     /// Its URL for a path, without credentials.
     pub fn url(&self, path: &str) -> String {
-        format!("rtsp://{}:{}/{path}", self.bind, self.port)
+        let scheme = if self.pair.is_some() { "rtsps" } else { "rtsp" };
+        format!("{scheme}://{}:{}/{path}", self.bind, self.port)
     }
 
     /// Its RTSP port.
@@ -197,9 +219,25 @@ impl Camera {
     /// # Errors
     /// When it does not start.
     pub async fn plug_in(&mut self) -> Result<()> {
-        *self = Self::start_at(self.make, self.auth, &self.bind, self.port).await?;
+        *self = Self::run(self.make, self.auth, &self.bind, self.port, self.pair.clone()).await?;
         Ok(())
     }
+
+    /// Unplugs it, and plugs it in again with another certificate.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn renew(&mut self, certificate: &tls::Certificate) -> Result<()> {
+        self.unplug().await?;
+        self.pair = Some(Arc::new(written(certificate)?));
+        self.plug_in().await
+    }
+}
+
+fn written(certificate: &tls::Certificate) -> Result<TempDir> {
+    let folder = TempDir::with_prefix("weir-camera-")?;
+    certificate.write(folder.path())?;
+    Ok(folder)
 }
 
 /// A TCP port of that address which is free just now.

@@ -111,6 +111,14 @@ pub fn certificate(name: &str, certificate: &tls::Certificate) -> String {
     )
 }
 
+/// A Secret with the certificate of an authority.
+pub fn authority(name: &str, certificate: &tls::Certificate) -> String {
+    let indented = certificate.text.trim().replace('\n', "\n    ");
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n  ca.crt: |\n    {indented}\n"
+    )
+}
+
 fn object(kind: &str, name: &str, spec: &str) -> String {
     format!("apiVersion: weir.video/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n{spec}")
 }

@@ -48,19 +48,42 @@ impl Certificate {
     /// # Errors
     /// When there can't be one.
     pub fn new(serial: u64) -> Result<Self> {
+        Self::until(serial, 2051)
+    }
+
+    /// The same, but it expires when that year begins.
+    ///
+    /// # Errors
+    /// When there can't be one.
+    pub fn until(serial: u64, year: i32) -> Result<Self> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(["localhost".to_owned()])?;
         params
             .subject_alt_names
             .push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
         params.serial_number = Some(SerialNumber::from(serial));
-        params.not_after = rcgen::date_time_ymd(2051, 1, 1);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let made = params.self_signed(&key)?;
         Ok(Self {
             der: made.der().clone(),
             text: made.pem(),
             key: key.serialize_pem(),
         })
+    }
+
+    /// Its SHA-256 fingerprint as openssl prints it, which is not our own code.
+    ///
+    /// # Errors
+    /// When openssl can't read it.
+    pub async fn fingerprint(&self) -> Result<String> {
+        let folder = tempfile::TempDir::new()?;
+        self.write(folder.path())?;
+        let mut command = Command::new("openssl");
+        command.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]);
+        let said = process::output(command.arg(folder.path().join(CERTIFICATE)), secs(20)).await?;
+        let colons = said.trim().split_once('=').map(|(_, digits)| digits.to_owned());
+        colons.with_context(|| format!("no fingerprint: {said}"))
     }
 
     /// Writes it and its key into a folder that may be there already.

@@ -280,7 +280,7 @@ async fn a_source_that_cannot_be_had_says_why() -> Result<()> {
         ("missing", "NotFound"),
         ("nobody", "Unreachable"),
         ("no-rtmp", "ProtocolError"),
-        ("tls", "ProtocolError"),
+        ("tls", "TlsFailed"),
         ("link-local", "AddressDenied"),
         ("silent", "Unreachable"),
     ] {

@@ -338,7 +338,7 @@ async fn a_source_is_pulled_by_rtmps_if_its_certificate_is_known() -> Result<()>
         .manifest("a.yaml", rtmp_camera("door", &url, ""))
         .start()
         .await?;
-    let status = stranger.until_reason("door", "ProtocolError").await?;
+    let status = stranger.until_reason("door", "TlsCertificateUntrusted").await?;
     let message = status["message"].as_str().unwrap_or_default();
     ensure!(message.contains("authority"), "{status}");
 

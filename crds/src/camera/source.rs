@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::{
-    field::{self, url},
+    field::{self, Tls, only_with, url},
     rule::rules,
 };
 
@@ -137,6 +137,15 @@ impl Source {
         }
     }
 
+    /// By what the server is known that is dialled with TLS, where the spec says so.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Rtsp(rtsp) => rtsp.tls.as_ref(),
+            Self::Rtmp(rtmp) => rtmp.tls.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether the device sends to us, and nothing is dialled.
     pub fn is_publish(&self) -> bool {
         matches!(self, Self::Publish(_))
@@ -146,18 +155,28 @@ impl Source {
 /// A camera or server that is pulled by RTSP (RFC 2326).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&[
+    only_with!("rtsps", "write rtsps://"),
+    (
+        "!(has(self.transport) && self.transport == 'Udp' && self.url.matches('^(?i:rtsps)://'))",
+        "transport: over UDP the media would not be encrypted: write Tcp, or take transport away",
+    ),
+])))]
 pub struct RtspSource {
-    /// URL of the main stream, `rtsp://`, without credentials. `rtsps://` is taken, and refused in the condition `Accepted`: RTSP over
-    /// TLS is not pulled by this version.
+    /// URL of the main stream, `rtsp://` or `rtsps://`, without credentials.
     #[schemars(schema_with = "url::rtsp")]
     pub url: String,
     /// URL of a smaller stream of the same picture, for viewers that ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "url::rtsp")]
     pub sub_url: Option<String>,
-    /// How media is carried: `Tcp`, `Udp`, or `Auto` for TCP first and UDP if the camera refuses it.
+    /// How media is carried: `Tcp`, `Udp`, or `Auto` for TCP first and UDP if the camera refuses it. With `rtsps://` it is always TCP.
     #[serde(default)]
     pub transport: Transport,
+    /// For `rtsps://`, by what the camera is known; without it, by a certificate for the host in the URL that a public authority has
+    /// signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 impl RtspSource {
@@ -167,6 +186,7 @@ impl RtspSource {
             url: url.into(),
             sub_url: None,
             transport: Transport::Auto,
+            tls: None,
         }
     }
 }
@@ -185,11 +205,15 @@ pub enum Transport {
 
 /// A server that is pulled by RTMP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = rules(&[only_with!("rtmps", "write rtmps://")])))]
 pub struct RtmpSource {
-    /// URL of the stream, `rtmp://` or `rtmps://`, without credentials. The certificate of `rtmps://` must be one of an authority that
-    /// the pod knows: a public one.
+    /// URL of the stream, `rtmp://` or `rtmps://`, without credentials.
     #[schemars(schema_with = "url::rtmp")]
     pub url: String,
+    /// For `rtmps://`, by what the server is known; without it, by a certificate for the host in the URL that a public authority has
+    /// signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 /// A server that is pulled by HTTP; what it sends tells whether it is FLV, HLS or MPEG-TS.

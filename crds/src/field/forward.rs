@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{object_name, url};
+use super::{Tls, object_name, only_with, url};
 use crate::rule::rules;
 
 /// Most servers that one stream is pushed to.
@@ -12,8 +12,9 @@ pub const MOST_FORWARDS: usize = 8;
 /// A server that a stream is pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&[only_with!("rtsps|rtmps", "write rtsps:// or rtmps://")])))]
 pub struct Forward {
-    /// Where the stream is published, `rtmp://` or `rtsp://`, without credentials.
+    /// Where the stream is published, `rtmp://`, `rtmps://`, `rtsp://` or `rtsps://`, without credentials.
     #[schemars(schema_with = "url::forward")]
     pub url: String,
     /// Secret with the keys `username` and `password` (or `userinfo`) for RTSP; for RTMP with the key `streamKey`, which is
@@ -21,6 +22,10 @@ pub struct Forward {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "object_name")]
     pub secret_name: Option<String>,
+    /// For `rtmps://` and `rtsps://`, by what the server is known; without it, by a certificate for the host in the URL that a public
+    /// authority has signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 impl Forward {
@@ -29,7 +34,14 @@ impl Forward {
         Self {
             url: url.into(),
             secret_name: None,
+            tls: None,
         }
+    }
+
+    /// The Secrets that it names: what the server wants to see, and the authorities that vouch for it.
+    pub fn secret_names(&self) -> impl Iterator<Item = &String> {
+        let authorities = self.tls.as_ref().and_then(|tls| tls.ca_secret_name.as_ref());
+        self.secret_name.iter().chain(authorities)
     }
 }
 

@@ -67,17 +67,13 @@ pub(crate) fn endpoint(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// `rtmp` and `rtsp`, of a server that is pushed to.
+/// `rtmp`, `rtmps`, `rtsp` and `rtsps`, of a server that is pushed to.
 pub(crate) fn forward(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_LEN,
         "x-kubernetes-validations": rules(&[
-            (
-                "!self.matches('^(?i:rtmps|rtsps)://')",
-                "forwarding over TLS is not supported yet: write rtmp:// or rtsp:// instead of rtmps:// or rtsps://",
-            ),
             (
                 "self.matches('^(?i:rtmps?|rtsps?)://[^/?#]')",
                 "not a URL that can be forwarded to: write rtmp:// or rtsp:// and a host, such as rtmp://10.1.2.3/live/door",

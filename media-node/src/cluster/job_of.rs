@@ -4,7 +4,7 @@
 use super::resource::SecretData;
 use super::route_match::{Match, below};
 use crate::egress::forward::{Forward, Target};
-use crate::ingest::{Credentials, Job, RtmpUrl, Source, Transport};
+use crate::ingest::{Authorities, Credentials, Job, RtmpUrl, Source, Transport, Trust};
 use std::path::{Component, Path, PathBuf};
 use subtle::ConstantTimeEq as _;
 use url::Url;
@@ -37,7 +37,30 @@ impl Refusal {
     }
 }
 
-/// Name of the Secret without whose values the Camera can't be dialled.
+/// What the Secrets say that a source needs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) authorities: Option<Authorities>,
+}
+
+impl Known {
+    /// By what the server is known. Without the authorities that the spec wants it is known by nothing.
+    fn trust(&self, tls: Option<&field::Tls>) -> Result<Trust, Refusal> {
+        match tls {
+            None => Ok(Trust::Public),
+            Some(tls) if tls.ca_secret_name.is_some() => {
+                Ok(Trust::Authorities(self.authorities.clone().unwrap_or_default()))
+            }
+            Some(tls) => tls.fingerprint_bytes().map(Trust::Fingerprint).ok_or_else(|| {
+                let message = "tls.fingerprint is no SHA-256 fingerprint: write its 64 hexadecimal digits";
+                Refusal::new(reason::INVALID_SPEC, message)
+            }),
+        }
+    }
+}
+
+/// Name of the Secret with the credentials without which the Camera can't be dialled.
 pub(super) fn secret_of(camera: &Camera) -> Option<&str> {
     match camera.spec.source {
         camera::Source::Rtsp(_) => camera.spec.credentials.as_ref().map(|c| c.secret_name.as_str()),
@@ -55,12 +78,14 @@ pub(super) fn path_of(camera: &Camera) -> Result<StreamPath, Refusal> {
     })
 }
 
+/// Name of the Secret with the authorities that vouch for a server.
+pub(super) fn authorities_of(tls: Option<&field::Tls>) -> Option<&str> {
+    tls?.ca_secret_name.as_deref()
+}
+
 /// `media` is the folder that paths of file sources are below.
-pub(super) fn camera(
-    camera: &Camera,
-    credentials: Option<&Credentials>,
-    media: &Path,
-) -> Result<Plan, Refusal> {
+pub(super) fn camera(camera: &Camera, known: &Known, media: &Path) -> Result<Plan, Refusal> {
+    let trust = known.trust(camera.spec.source.tls())?;
     let source = match &camera.spec.source {
         camera::Source::Publish(_) => return Ok(Plan::AwaitPublisher),
         camera::Source::Rtsp(rtsp) => Source::Rtsp {
@@ -70,12 +95,14 @@ pub(super) fn camera(
                 camera::Transport::Tcp => Transport::Tcp,
                 camera::Transport::Udp => Transport::Udp,
             },
-            credentials: credentials.cloned(),
+            credentials: known.credentials.clone(),
+            trust,
         },
         camera::Source::Rtmp(rtmp) => {
             let has_credentials = camera.spec.credentials.is_some();
             Source::Rtmp {
                 url: rtmp_url(&rtmp.url, has_credentials)?,
+                trust,
             }
         }
         camera::Source::File(file) => {
@@ -111,15 +138,11 @@ pub(super) fn camera(
 
 /// The pull that a path starts by matching a Route. It isn't redialled: the next viewer starts it
 /// again.
-pub(super) fn route(
-    matched: &Match,
-    path: StreamPath,
-    credentials: Option<&Credentials>,
-) -> Result<Job, Refusal> {
+pub(super) fn route(matched: &Match, path: StreamPath, known: &Known) -> Result<Job, Refusal> {
     Ok(Job {
         path,
         camera: None,
-        source: pulled(&matched.upstream, credentials, credentials.is_some())?,
+        source: pulled(&matched.upstream, &matched.route, known)?,
         audio: true,
         redial: false,
     })
@@ -127,28 +150,30 @@ pub(super) fn route(
 
 /// Whether a Route can start anything.
 pub(super) fn check_route(route: &Route) -> Result<(), Refusal> {
-    let has_credentials = route.spec.credentials.is_some();
+    let nothing = Known::default();
     if route.canonical_pattern().ends_with('/') {
         // Its URL may be complete only with what somebody asks for below the pattern.
-        return pulled(&below(&route.spec.url, "x"), None, has_credentials).map(drop);
+        return pulled(&below(&route.spec.url, "x"), route, &nothing).map(drop);
     }
-    pulled(&route.spec.url, None, has_credentials).map(drop)
+    pulled(&route.spec.url, route, &nothing).map(drop)
 }
 
 /// What a Route's URL asks for.
-fn pulled(url: &str, credentials: Option<&Credentials>, has_credentials: bool) -> Result<Source, Refusal> {
+fn pulled(url: &str, route: &Route, known: &Known) -> Result<Source, Refusal> {
+    let trust = known.trust(route.spec.tls.as_ref())?;
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if ["rtmp", "rtmps"]
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
     {
-        let url = rtmp_url(url, has_credentials)?;
-        return Ok(Source::Rtmp { url });
+        let url = rtmp_url(url, route.spec.credentials.is_some())?;
+        return Ok(Source::Rtmp { url, trust });
     }
     Ok(Source::Rtsp {
         url: rtsp_url(url, reason::UNSUPPORTED_SCHEME)?,
         transport: Transport::Auto,
-        credentials: credentials.cloned(),
+        credentials: known.credentials.clone(),
+        trust,
     })
 }
 
@@ -172,13 +197,7 @@ fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
             format!("the URL can't be read ({e}): {example}"),
         )
     })?;
-    if url.scheme() == "rtsps" {
-        let message = format!(
-            "RTSP over TLS (rtsps://) is not supported by this version: give the camera's plain URL, and {example}"
-        );
-        return Err(Refusal::new(reason::UNSUPPORTED_SCHEME, message));
-    }
-    if url.scheme() != "rtsp" {
+    if !matches!(url.scheme(), "rtsp" | "rtsps") {
         let message = format!("URLs of scheme {} can't be pulled: {example}", url.scheme());
         return Err(Refusal::new(otherwise, message));
     }
@@ -199,6 +218,9 @@ fn rtsp_url(text: &str, otherwise: &'static str) -> Result<Url, Refusal> {
 /// The keys that a Secret of a source should have, for people.
 pub(super) const SOURCE_KEYS: &str = "the keys username and password";
 
+/// The key that a Secret with authorities should have, for people.
+pub(super) const AUTHORITY_KEYS: &str = "the key ca.crt";
+
 /// The keys that the Secret of a forward should have, for people.
 pub(super) fn forward_keys(asked: &field::Forward) -> &'static str {
     if is_rtmp(&asked.url) {
@@ -209,15 +231,20 @@ pub(super) fn forward_keys(asked: &field::Forward) -> &'static str {
 }
 
 fn is_rtmp(url: &str) -> bool {
-    url.get(..7)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("rtmp://"))
+    let begins = |scheme: &str| {
+        url.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    begins("rtmp://") || begins("rtmps://")
 }
 
 /// An entry of `spec.forward`, for the stream of that path. Of a Route's directory, `rest` is what follows
-/// it in the path. `secret` has the data of the Secret that the entry names, and its name.
+/// it in the path. `secret` has the data of the Secret that the entry names for the server, and its name; `authorities` are those
+/// of the other one.
 pub(super) fn forward(
     asked: &field::Forward,
     secret: Option<(&SecretData, &str)>,
+    authorities: Option<&Authorities>,
     path: StreamPath,
     rest: Option<&str>,
 ) -> Result<Forward, Refusal> {
@@ -225,6 +252,11 @@ pub(super) fn forward(
         Some(rest) => below(&asked.url, rest),
         None => asked.url.clone(),
     };
+    let known = Known {
+        credentials: None,
+        authorities: authorities.cloned(),
+    };
+    let trust = known.trust(asked.tls.as_ref())?;
     let target = if is_rtmp(&url) {
         let without_query = url.find('?').map_or(url.as_str(), |at| &url[..at]).to_owned();
         let key = secret.map(|(data, name)| stream_key(data, name)).transpose()?;
@@ -246,11 +278,13 @@ pub(super) fn forward(
         Target::Rtmp {
             url,
             shown: without_query,
+            trust,
         }
     } else {
         Target::Rtsp {
             url: rtsp_url(&url, reason::UNSUPPORTED_SCHEME)?,
             credentials: secret.map(|(data, name)| credentials(data, name)).transpose()?,
+            trust,
         }
     };
     Ok(Forward { path, target })
@@ -342,11 +376,26 @@ pub(super) fn credentials(data: &SecretData, secret: &str) -> Result<Credentials
     Err(Refusal::new(reason::SECRET_NOT_FOUND, message))
 }
 
-/// Whether two jobs are the same, and where not, whether only their credentials differ.
+/// The authorities in a Secret: the key `ca.crt`.
+pub(super) fn authorities(data: &SecretData, secret: &str) -> Result<Authorities, Refusal> {
+    let Some(pem) = data.get("ca.crt") else {
+        let message =
+            format!("the Secret {secret} has no key ca.crt: add it, with the authority's certificate");
+        return Err(Refusal::new(reason::SECRET_NOT_FOUND, message));
+    };
+    Authorities::parse(pem.reveal()).map_err(|error| {
+        let message = format!(
+            "the key ca.crt of the Secret {secret} is of no use: {error}; put certificates of authorities in PEM there"
+        );
+        Refusal::new(reason::INVALID_SPEC, message)
+    })
+}
+
+/// Whether two jobs are the same, and where not, whether only what is in their Secrets differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
     None,
-    Credentials,
+    Secrets,
     Other,
 }
 
@@ -360,21 +409,35 @@ pub(super) fn difference(a: &Job, b: &Job) -> Difference {
                 url,
                 transport,
                 credentials,
+                trust,
             },
             Source::Rtsp {
                 url: other_url,
                 transport: other_transport,
                 credentials: other_credentials,
+                trust: other_trust,
             },
         ) => {
-            if (url, transport) == (other_url, other_transport)
-                && !same_credentials(credentials.as_ref(), other_credentials.as_ref())
-            {
-                return Difference::Credentials;
+            let same = (url, transport) == (other_url, other_transport) && same_kind(trust, other_trust);
+            let secrets = same_credentials(credentials.as_ref(), other_credentials.as_ref());
+            if same && !(secrets && trust == other_trust) {
+                return Difference::Secrets;
             }
-            (url, transport) == (other_url, other_transport)
+            same
         }
-        (Source::Rtmp { url }, Source::Rtmp { url: other }) => url == other,
+        (
+            Source::Rtmp { url, trust },
+            Source::Rtmp {
+                url: other_url,
+                trust: other_trust,
+            },
+        ) => {
+            let same = url == other_url && same_kind(trust, other_trust);
+            if same && trust != other_trust {
+                return Difference::Secrets;
+            }
+            same
+        }
         (Source::File { file, repeat }, Source::File { file: f, repeat: r }) => (file, repeat) == (f, r),
         (
             Source::Relay { address, secret },
@@ -386,6 +449,11 @@ pub(super) fn difference(a: &Job, b: &Job) -> Difference {
         _ => false,
     };
     if same { Difference::None } else { Difference::Other }
+}
+
+/// Whether the spec trusts by the same thing; which authorities there are is in a Secret.
+fn same_kind(a: &Trust, b: &Trust) -> bool {
+    a == b || matches!((a, b), (Trust::Authorities(_), Trust::Authorities(_)))
 }
 
 fn same_credentials(a: Option<&Credentials>, b: Option<&Credentials>) -> bool {
@@ -411,6 +479,7 @@ pub(super) fn shown_of(camera: &Camera) -> String {
                 url,
                 transport: Transport::Auto,
                 credentials: None,
+                trust: Trust::Public,
             }
             .shown(),
             Err(_) => "its URL".to_owned(),

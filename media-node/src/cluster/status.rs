@@ -2,13 +2,16 @@
 //! it is `report`'s.
 
 use super::job_of::{Refusal, secret_of, shown_of};
-use crate::ingest::Reason;
+use crate::ingest::{Reason, TlsFault};
 use std::time::SystemTime;
 use weir_crds::camera::{TrackKind, TrackStatus};
 use weir_crds::condition::{self, Condition, kind, reason};
 use weir_crds::jiff::Timestamp;
 use weir_crds::{Camera, CameraStatus, Route, RouteStatus, Time};
 use weir_proto::media::{self, CodecParameters, Tracks};
+
+/// Characters that are told of a failed handshake: a URL, a fingerprint, and a few names.
+const MOST_OF_TLS: usize = 1800;
 
 /// How it stands with a camera.
 #[derive(Clone, Debug, PartialEq)]
@@ -324,14 +327,38 @@ pub(super) const fn reason_of(reason: Reason) -> &'static str {
         Reason::UnsupportedCodec => reason::UNSUPPORTED_CODEC,
         Reason::NoData => reason::NO_DATA,
         Reason::AddressDenied => reason::ADDRESS_DENIED,
+        Reason::Tls(fault) => tls_reason(fault),
         Reason::ProtocolError => reason::PROTOCOL_ERROR,
         Reason::Ended | Reason::Closed => reason::CLOSED_BY_SOURCE,
     }
 }
 
+/// The same for a failed handshake, of a source or of a server that is pushed to.
+pub(super) const fn tls_reason(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::Untrusted => reason::TLS_CERTIFICATE_UNTRUSTED,
+        TlsFault::Expired => reason::TLS_CERTIFICATE_EXPIRED,
+        TlsFault::OtherName => reason::TLS_NAME_MISMATCH,
+        TlsFault::OtherFingerprint => reason::TLS_FINGERPRINT_MISMATCH,
+        TlsFault::Failed => reason::TLS_FAILED,
+    }
+}
+
 /// What a failure means for a person, and whether nothing will change without one.
 fn failure(camera: &Camera, reason: Reason, from: &str, detail: &str) -> (String, bool) {
+    let plain = |most: usize| {
+        detail
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(most)
+            .collect::<String>()
+    };
     let (what, for_user) = match reason {
+        Reason::Tls(fault) => {
+            // All of it: the fingerprint stands in it.
+            let message = format!("{}: {}", plain(MOST_OF_TLS), fault.advice());
+            return (message, fault.is_for_user());
+        }
         Reason::Unreachable => {
             let what = format!(
                 "no answer from {from}: check that it is on, and the address in the spec; trying again"
@@ -377,7 +404,7 @@ fn failure(camera: &Camera, reason: Reason, from: &str, detail: &str) -> (String
             false,
         ),
     };
-    let detail: String = detail.chars().filter(|c| !c.is_control()).take(300).collect();
+    let detail = plain(300);
     if detail.is_empty() {
         (what, for_user)
     } else {

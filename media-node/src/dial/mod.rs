@@ -1,12 +1,15 @@
 //! Connections that we open to addresses which users name: cameras that are pulled, servers that are
 //! pushed to. What is spoken there is `ingest`'s and `egress`'s; here is what both need before:
-//! whether the address may be dialled, with what credentials, and how long to wait between attempts.
+//! whether the address may be dialled, with what credentials, whether it is the server that is meant, and how long to wait
+//! between attempts.
 
 mod backoff;
 mod rtmp_url;
+mod tls;
 
 pub use backoff::Backoff;
 pub use rtmp_url::{RtmpUrl, RtmpUrlError};
+pub use tls::{Authorities, AuthoritiesError, TlsError, TlsFault, Trust, secure};
 
 use crate::auth::source_policy::{Refused, SourcePolicy};
 use std::io;
@@ -39,6 +42,16 @@ pub fn shown(url: &Url) -> Url {
     url.set_query(None);
     url.set_fragment(None);
     url
+}
+
+/// Whether an RTSP URL asks for TLS.
+pub fn is_rtsps(url: &Url) -> bool {
+    url.scheme() == "rtsps"
+}
+
+/// The port of an RTSP URL, also where it names none.
+pub fn rtsp_port(url: &Url) -> u16 {
+    url.port().unwrap_or(if is_rtsps(url) { 322 } else { 554 })
 }
 
 /// Why there is no connection.

@@ -7,8 +7,9 @@
 use super::viewing::viewer_span;
 use super::{rtmp_push, rtsp_push};
 use crate::auth::source_policy::{Refused, SourcePolicy};
-use crate::dial::{self, Backoff, Credentials, RtmpUrl, shown};
+use crate::dial::{self, Backoff, Credentials, RtmpUrl, TlsFault, Trust, rtsp_port, shown};
 use crate::hub::{Departure, Hub, Stream};
+use crate::socket::Socket;
 use rand::RngExt;
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,11 +42,15 @@ pub enum Target {
         url: RtmpUrl,
         /// Without.
         shown: String,
+        /// For `rtmps`.
+        trust: Trust,
     },
     Rtsp {
         /// Without credentials.
         url: Url,
         credentials: Option<Credentials>,
+        /// For `rtsps`.
+        trust: Trust,
     },
 }
 
@@ -64,7 +69,7 @@ impl Target {
             Self::Rtmp { url, .. } => url.authority(),
             Self::Rtsp { url, .. } => {
                 let host = url.host_str().unwrap_or_default();
-                format!("{host}:{}", url.port().unwrap_or(554))
+                format!("{host}:{}", rtsp_port(url))
             }
         }
     }
@@ -122,6 +127,8 @@ pub enum Reason {
     UnsupportedCodec,
     /// The source policy forbids the address.
     AddressDenied,
+    /// It is not, by its certificate, the server that is meant; or there is no TLS.
+    Tls(TlsFault),
     /// The server broke its protocol.
     ProtocolError,
     /// The server takes nothing.
@@ -141,6 +148,7 @@ impl Reason {
             Self::Loop => "Loop",
             Self::UnsupportedCodec => "UnsupportedCodec",
             Self::AddressDenied => "AddressDenied",
+            Self::Tls(fault) => fault.as_str(),
             Self::ProtocolError => "ProtocolError",
             Self::TooSlow => "TooSlow",
             Self::ClosedByTarget => "ClosedByTarget",
@@ -258,9 +266,17 @@ impl Run {
                 live_since: None,
             };
             let over = match &self.forward.target {
-                Target::Rtmp { url, .. } => rtmp_push::push(&mut attempt, url).await,
-                Target::Rtsp { url, credentials } => {
-                    rtsp_push::push(&mut attempt, url, credentials.as_ref()).await
+                Target::Rtmp { url, trust, .. } => {
+                    let trust = url.tls().then_some(trust);
+                    rtmp_push::push(&mut attempt, url, trust).await
+                }
+                Target::Rtsp {
+                    url,
+                    credentials,
+                    trust,
+                } => {
+                    let trust = dial::is_rtsps(url).then_some(trust);
+                    rtsp_push::push(&mut attempt, url, credentials.as_ref(), trust).await
                 }
             };
             let live_since = attempt.live_since;
@@ -304,8 +320,8 @@ impl Attempt<'_> {
         self.run.reporter.state.send_replace(State::Live);
     }
 
-    /// Opens the connection.
-    pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Failure> {
+    /// Opens the connection, with TLS where the server is to be trusted by something.
+    pub(super) async fn dial(&self, host: &str, port: u16, trust: Option<&Trust>) -> Result<Socket, Failure> {
         let policy = self.run.policy.borrow().clone();
         let shown = self.shown;
         let socket = dial::connect(&policy, host, port)
@@ -330,6 +346,20 @@ impl Attempt<'_> {
         // A server that is gone without a word is noticed though nothing of ours is in its way.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(CONNECT_PATIENCE));
+        let Some(trust) = trust else {
+            return Ok(socket.into());
+        };
+        let secured = dial::secure(socket, host, trust).await.map_err(|error| {
+            let message = format!("{shown} {error}: {}", error.fault.advice());
+            Failure::new(Reason::Tls(error.fault), message)
+        })?;
+        let (socket, pump) = Socket::within(secured, |stream| stream.get_ref().0).map_err(|error| {
+            Failure::new(
+                Reason::Unreachable,
+                format!("no room for a connection with {shown}: {error}"),
+            )
+        })?;
+        tokio::spawn(pump.run());
         Ok(socket)
     }
 
@@ -382,6 +412,7 @@ mod tests {
         let rtmp = Target::Rtmp {
             url: RtmpUrl::parse("rtmp://h/live/canary-key?x=canary").expect("a URL"),
             shown: "rtmp://h/live".to_owned(),
+            trust: Trust::Public,
         };
         let rtsp = Target::Rtsp {
             url: Url::parse("rtsp://[fd00::1]/a/Door?token=canary").expect("a URL"),
@@ -389,6 +420,7 @@ mod tests {
                 username: "u".to_owned(),
                 password: weir_proto::Redacted::new("canary".to_owned()),
             }),
+            trust: Trust::Public,
         };
         for (target, peer, path) in [
             (&rtmp, "h:1935", "live/canary-key"),

@@ -3,14 +3,13 @@
 use super::form::rtmp::{RtmpForm, push_key};
 use super::forward::{Attempt, CONNECT_PATIENCE, Failure, GOODBYE, Over, Reason};
 use super::viewing::Counted;
-use crate::dial::RtmpUrl;
+use crate::dial::{RtmpUrl, Trust};
 use crate::hub::{Form, Seat, TcpSink, Visitor};
 use crate::socket::{Socket, read, write};
 use bytes::BytesMut;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use weir_proto::rtmp::client::{Error, Event, Purpose, Session};
 use weir_proto::rtmp::handshake::RANDOM_BYTES;
@@ -19,12 +18,12 @@ use weir_proto::rtmp::handshake::RANDOM_BYTES;
 pub(super) const READ: usize = 4 << 10;
 
 /// Publishes the attempt's stream until something ends it.
-pub(super) async fn push(attempt: &mut Attempt<'_>, url: &RtmpUrl) -> Over {
+pub(super) async fn push(attempt: &mut Attempt<'_>, url: &RtmpUrl, trust: Option<&Trust>) -> Over {
     if !RtmpForm::carries_any(&attempt.stream.tracks()) {
         let message = "RTMP has no place for any track of the stream: H.264, H.265 and AAC go by it";
         return Over::Failed(Failure::new(Reason::UnsupportedCodec, message));
     }
-    let opening = timeout(CONNECT_PATIENCE, open(attempt, url));
+    let opening = timeout(CONNECT_PATIENCE, open(attempt, url, trust));
     let opened = match attempt.stop.run_until_cancelled(opening).await {
         None => return Over::Stopped,
         Some(Err(_)) => Err(attempt.silence()),
@@ -87,9 +86,9 @@ struct Opened {
     message_stream: u32,
 }
 
-async fn open(attempt: &Attempt<'_>, url: &RtmpUrl) -> Result<Opened, Failure> {
+async fn open(attempt: &Attempt<'_>, url: &RtmpUrl, trust: Option<&Trust>) -> Result<Opened, Failure> {
     let parts = url.parts();
-    let mut socket = attempt.dial(parts.host(), parts.port()).await?;
+    let socket = attempt.dial(parts.host(), parts.port(), trust).await?;
     let mut random = [0; RANDOM_BYTES];
     rand::fill(&mut random);
     let mut client = Session::new(Purpose::Push, parts.clone(), &random);
@@ -98,11 +97,11 @@ async fn open(attempt: &Attempt<'_>, url: &RtmpUrl) -> Result<Opened, Failure> {
     loop {
         let event = client.handle_input(&mut input, &mut out);
         let event = event.map_err(|error| explain(attempt.shown, &error))?;
-        socket.write_all_buf(&mut out).await.map_err(broken)?;
+        write(&socket, &mut out).await.map_err(broken)?;
         match event {
             Some(Event::Publishing { message_stream, .. }) => {
                 return Ok(Opened {
-                    socket: Arc::new(socket.into()),
+                    socket: Arc::new(socket),
                     client,
                     input,
                     message_stream,
@@ -112,8 +111,7 @@ async fn open(attempt: &Attempt<'_>, url: &RtmpUrl) -> Result<Opened, Failure> {
             Some(_) => continue,
             None => {}
         }
-        input.reserve(READ);
-        if socket.read_buf(&mut input).await.map_err(broken)? == 0 {
+        if read(&socket, &mut input, READ).await.map_err(broken)? == 0 {
             let message = format!(
                 "{} closed the connection instead of taking the stream; is that port RTMP, and is the stream key right?",
                 attempt.shown

@@ -5,7 +5,7 @@ use super::forward::{Attempt, CONNECT_PATIENCE, Failure, GOODBYE, Over, Reason};
 use super::rtmp_push::READ;
 use super::rtsp::watch;
 use super::viewing::Counted;
-use crate::dial::Credentials;
+use crate::dial::{Credentials, Trust, rtsp_port};
 use crate::hub::{Seat, TcpSink, Visitor};
 use crate::socket::{Socket, read, write};
 use bytes::BytesMut;
@@ -24,9 +24,15 @@ use weir_proto::sdp;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Publishes the attempt's stream until something ends it.
-pub(super) async fn push(attempt: &mut Attempt<'_>, url: &Url, credentials: Option<&Credentials>) -> Over {
+pub(super) async fn push(
+    attempt: &mut Attempt<'_>,
+    url: &Url,
+    credentials: Option<&Credentials>,
+    trust: Option<&Trust>,
+) -> Over {
     let tracks = attempt.stream.tracks();
-    let opening = timeout(CONNECT_PATIENCE, Opened::open(attempt, url, credentials, &tracks));
+    let opening = Opened::open(attempt, url, credentials, trust, &tracks);
+    let opening = timeout(CONNECT_PATIENCE, opening);
     let opened = match attempt.stop.run_until_cancelled(opening).await {
         None => return Over::Stopped,
         Some(Err(_)) => Err(attempt.silence()),
@@ -100,10 +106,11 @@ impl Opened {
         attempt: &Attempt<'_>,
         url: &Url,
         credentials: Option<&Credentials>,
+        trust: Option<&Trust>,
         tracks: &Tracks,
     ) -> Result<Self, Failure> {
         let host = url.host_str().unwrap_or_default();
-        let socket = attempt.dial(host, url.port().unwrap_or(554)).await?;
+        let socket = attempt.dial(host, rtsp_port(url), trust).await?;
         let config = Config {
             url: url.as_str().to_owned(),
             credentials: credentials.map(|c| (c.username.clone(), c.password.clone())),
@@ -116,7 +123,7 @@ impl Opened {
         let count = tracks.iter().count() as u8;
         let client = Session::begin(config, description, count, Duration::ZERO, &mut out);
         let mut opened = Self {
-            socket: Arc::new(socket.into()),
+            socket: Arc::new(socket),
             client,
             parser: Parser::new(),
             input: BytesMut::new(),
@@ -315,6 +322,7 @@ mod tests {
         let target = Target::Rtsp {
             url: Url::parse(&format!("rtsp://127.0.0.1:{port}/in")).expect("a URL"),
             credentials: None,
+            trust: Trust::Public,
         };
         let (sender, mut state) = watch::channel(State::NoStream);
         let stop = CancellationToken::new();

@@ -3,7 +3,7 @@
 //! The supervisor makes a [`Job`] of a Camera or a Route and starts it; the ingest runs until it is
 //! told to stop, redialling by itself, and keeps its [`State`] up to date for whoever watches.
 
-use crate::dial::{Credentials, RtmpUrl, shown};
+use crate::dial::{Credentials, RtmpUrl, TlsFault, Trust, rtsp_port, shown};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -33,15 +33,16 @@ pub enum Source {
         url: Url,
         transport: Transport,
         credentials: Option<Credentials>,
+        /// For `rtsps`.
+        trust: Trust,
     },
     Rtmp {
         url: RtmpUrl,
+        /// For `rtmps`.
+        trust: Trust,
     },
     /// An MP4 file on this node.
-    File {
-        file: PathBuf,
-        repeat: bool,
-    },
+    File { file: PathBuf, repeat: bool },
     /// The stream of another node of this pool.
     Relay {
         /// `host:port` of the node's HTTP port.
@@ -65,10 +66,10 @@ impl Source {
     pub fn peer(&self) -> Option<String> {
         match self {
             Self::Rtsp { url, .. } => {
-                let port = url.port().unwrap_or(554);
+                let port = rtsp_port(url);
                 url.host().map(|host| format!("{host}:{port}"))
             }
-            Self::Rtmp { url } => Some(url.authority()),
+            Self::Rtmp { url, .. } => Some(url.authority()),
             Self::File { .. } => None,
             Self::Relay { address, .. } => Some(address.clone()),
         }
@@ -79,7 +80,7 @@ impl Source {
     pub fn shown(&self) -> String {
         match self {
             Self::Rtsp { url, .. } => shown(url).into(),
-            Self::Rtmp { url } => url.shown().to_owned(),
+            Self::Rtmp { url, .. } => url.shown().to_owned(),
             Self::File { file, .. } => {
                 let name = file.file_name().unwrap_or_default();
                 format!("the file {}", name.to_string_lossy())
@@ -131,6 +132,8 @@ pub enum Reason {
     NoData,
     /// The MediaPool's source policy forbids the address.
     AddressDenied,
+    /// It is not, by its certificate, the source that is meant; or there is no TLS.
+    Tls(TlsFault),
     /// The source broke its protocol.
     ProtocolError,
     /// The source ended the stream.
@@ -148,6 +151,7 @@ impl Reason {
             Self::UnsupportedCodec => "UnsupportedCodec",
             Self::NoData => "NoData",
             Self::AddressDenied => "AddressDenied",
+            Self::Tls(fault) => fault.as_str(),
             Self::ProtocolError => "ProtocolError",
             Self::Ended => "Ended",
             Self::Closed => "Closed",

@@ -15,11 +15,11 @@ pub mod rtmp_publish;
 mod rtmp_pull;
 pub mod rtsp_publish;
 mod rtsp_pull;
+mod rtsp_tls;
 pub mod rtsp_udp;
-mod tls;
 mod unreadable;
 
-pub use crate::dial::{Credentials, RtmpUrl, RtmpUrlError};
+pub use crate::dial::{Authorities, AuthoritiesError, Credentials, RtmpUrl, RtmpUrlError, TlsFault, Trust};
 pub use flv::Error as FlvError;
 pub use job::{Job, Launch, Reason, Reporter, Source, State, Transport};
 pub use publishing::{Published, Publishing};
@@ -72,6 +72,7 @@ async fn run(
             url,
             transport,
             credentials,
+            trust,
         } => {
             let (transport, credentials) = (*transport, credentials.as_ref());
             let sessions = Arc::new(SessionGroup::default());
@@ -82,17 +83,19 @@ async fn run(
                 url,
                 transport,
                 credentials,
+                trust,
                 segment,
                 sessions,
             };
             retry::keep(job, reporter, pull).await;
         }
-        Source::Rtmp { url } => {
+        Source::Rtmp { url, trust } => {
             let pull = RtmpPull {
                 hub,
                 policy,
                 job,
                 url,
+                trust,
                 segment,
             };
             retry::keep(job, reporter, pull).await;

@@ -1,8 +1,9 @@
 //! Redialling: attempt after attempt, and what is told meanwhile.
 
 use super::{Job, Reason, Reporter, Source, State};
-use crate::dial::Backoff;
+use crate::dial::{Backoff, TlsError};
 use rand::RngExt;
+use std::fmt::Display;
 use std::future::Future;
 use std::time::SystemTime;
 use tracing::{debug, info, warn};
@@ -22,6 +23,11 @@ impl Failure {
             reason,
             message: message.into(),
         }
+    }
+
+    /// The source, given as people may see it, has not shaken hands.
+    pub(super) fn tls(shown: impl Display, error: &TlsError) -> Self {
+        Self::new(Reason::Tls(error.fault), format!("{shown} {error}"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::flv::{Error as FlvError, Feed};
 use super::retry::{Attempt, Failure, Session};
-use super::{Job, Reason, RtmpUrl, tls};
+use super::{Job, Reason, RtmpUrl, Trust};
 use crate::auth::source_policy::{Refused, SourcePolicy};
 use crate::dial;
 use crate::hub::{Hub, Provenance, Segmentation};
@@ -36,6 +36,7 @@ pub(super) struct RtmpPull<'a> {
     pub(super) policy: watch::Receiver<Arc<SourcePolicy>>,
     pub(super) job: &'a Job,
     pub(super) url: &'a RtmpUrl,
+    pub(super) trust: &'a Trust,
     pub(super) segment: Duration,
 }
 
@@ -130,15 +131,9 @@ impl RtmpPull<'_> {
         if !self.url.tls() {
             return Ok(Either::Left(socket));
         }
-        let secured = tls::connect(host, socket).await.map_err(|error| {
-            let message = format!(
-                "TLS with {} failed ({error}); is that port RTMPS, and does an authority that is known here vouch \
-                 for its certificate?",
-                self.shown()
-            );
-            Failure::new(Reason::ProtocolError, message)
-        });
-        Ok(Either::Right(secured?))
+        let secured = dial::secure(socket, host, self.trust).await;
+        let secured = secured.map_err(|error| Failure::tls(self.shown(), &error))?;
+        Ok(Either::Right(secured))
     }
 
     /// One message of audio or video. False if it is left out.

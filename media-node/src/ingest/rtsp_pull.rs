@@ -1,13 +1,14 @@
 //! RTSP sources that we dial, by the retina client.
 //!
 //! retina speaks RTSP and RTP and hands out whole frames; what is added here is the deadline on
-//! everything, the hub's framing, and saying in a person's words why a camera can't be had.
+//! everything, the hub's framing, and saying in a person's words why a camera can't be had. With TLS it
+//! speaks through `rtsp_tls`.
 
 use super::clock::TrackClock;
 use super::retry::{Attempt, Failure, Session};
-use super::{Credentials, Job, Reason, Transport};
+use super::{Credentials, Job, Reason, Transport, Trust, rtsp_tls};
 use crate::auth::source_policy::{Refused, SourcePolicy};
-use crate::dial::{self, shown};
+use crate::dial::{self, is_rtsps, rtsp_port, shown};
 use crate::hub::{Hub, Provenance, Publisher, Segmentation};
 use crate::telemetry::sessions;
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use retina::codec::{CodecItem, ParametersRef};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info, trace};
@@ -47,6 +49,7 @@ pub(super) struct RtspPull<'a> {
     pub(super) url: &'a Url,
     pub(super) transport: Transport,
     pub(super) credentials: Option<&'a Credentials>,
+    pub(super) trust: &'a Trust,
     pub(super) segment: Duration,
     pub(super) sessions: Arc<SessionGroup>,
 }
@@ -144,8 +147,10 @@ impl RtspPull<'_> {
         let address = self.resolve().await?;
         let udp_first = self.transport == Transport::Udp;
         let connected = match self.connect(address, udp_first).await {
-            // 461: the camera has no such transport; where the user left it open, take the other.
-            Err((_, Some(461))) if self.transport == Transport::Auto => self.connect(address, true).await,
+            // 461: the camera has no such transport; where the user left it open, take the other. By UDP nothing is encrypted.
+            Err((_, Some(461))) if self.transport == Transport::Auto && !is_rtsps(self.url) => {
+                self.connect(address, true).await
+            }
             other => other,
         };
         let (mut demuxed, mut inputs) = connected.map_err(|(failure, _)| failure)?;
@@ -177,7 +182,7 @@ impl RtspPull<'_> {
     }
 
     async fn resolve(&self) -> Result<SocketAddr, Failure> {
-        let port = self.url.port().unwrap_or(554);
+        let port = rtsp_port(self.url);
         let host = self.url.host_str().unwrap_or_default();
         let policy = self.policy.borrow().clone();
         dial::resolve(&policy, host, port)
@@ -225,14 +230,19 @@ impl RtspPull<'_> {
         address: SocketAddr,
         udp: bool,
     ) -> Result<(Demuxed, Vec<Option<Input>>), (Failure, Option<u16>)> {
-        let mut url = self.url.clone();
         // The checked address is dialled, not the name: it could resolve to another one by now.
-        if url.set_ip_host(address.ip()).is_err() {
-            return Err((
-                Failure::new(Reason::Unreachable, "the source's url has no host"),
-                None,
-            ));
-        }
+        let url = if is_rtsps(self.url) {
+            self.secure(address).await.map_err(|failure| (failure, None))?
+        } else {
+            let mut url = self.url.clone();
+            if url.set_ip_host(address.ip()).is_err() {
+                return Err((
+                    Failure::new(Reason::Unreachable, "the source's url has no host"),
+                    None,
+                ));
+            }
+            url
+        };
         let credentials = self.credentials.map(|c| retina::client::Credentials {
             username: c.username.clone(),
             password: c.password.reveal().clone(),
@@ -292,6 +302,24 @@ impl RtspPull<'_> {
             debug!(stream = %self.job.path, left_out = refused.join(", "), "some of the source's tracks are left out");
         }
         Ok((demuxed, inputs))
+    }
+
+    /// Connects with TLS; the answer is where the client has the source now.
+    async fn secure(&self, address: SocketAddr) -> Result<Url, Failure> {
+        let unreachable = |error: std::io::Error| {
+            let message = format!("{} can't be reached: {error}", self.shown());
+            Failure::new(Reason::Unreachable, message)
+        };
+        let socket = TcpStream::connect(address).await.map_err(unreachable)?;
+        socket.set_nodelay(true).map_err(unreachable)?;
+        let host = self.url.host_str().unwrap_or_default();
+        let secured = dial::secure(socket, host, self.trust).await;
+        let secured = secured.map_err(|error| Failure::tls(self.shown(), &error))?;
+        let opened = rtsp_tls::open(secured, self.url, self.credentials).await;
+        opened.map_err(|error| {
+            let message = format!("no port for a connection with {}: {error}", self.shown());
+            Failure::new(Reason::Unreachable, message)
+        })
     }
 
     /// One item of the source. True for an access unit of what its viewers came for: the video, if it
@@ -420,7 +448,7 @@ impl RtspPull<'_> {
     fn address_shown(&self) -> String {
         let mut shown = self.shown();
         if shown.port().is_none() {
-            let _ = shown.set_port(Some(554));
+            let _ = shown.set_port(Some(rtsp_port(self.url)));
         }
         shown.into()
     }
@@ -450,7 +478,11 @@ impl RtspPull<'_> {
             ),
             Some(461) => Failure::new(
                 Reason::ProtocolError,
-                format!("{url} does not offer the transport; set spec.source.rtsp.transport to Auto"),
+                if is_rtsps(self.url) {
+                    format!("{url} does not send its media on the encrypted connection")
+                } else {
+                    format!("{url} does not offer the transport; set spec.source.rtsp.transport to Auto")
+                },
             ),
             Some(status) => Failure::new(
                 Reason::ProtocolError,
@@ -616,6 +648,7 @@ mod tests {
                 url: url.clone(),
                 transport: Transport::Auto,
                 credentials: None,
+                trust: Trust::Public,
             },
             audio: true,
             redial: true,
@@ -627,6 +660,7 @@ mod tests {
             url: &url,
             transport: Transport::Auto,
             credentials: None,
+            trust: &Trust::Public,
             segment: Duration::from_secs(2),
             sessions: Arc::default(),
         };

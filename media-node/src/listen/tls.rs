@@ -1,17 +1,15 @@
 //! TLS on the ports that also take plain text: the first byte tells which it is.
 //!
 //! What is behind the handshake is sniffed and served as any other connection. It meets a local socket
-//! ([`Socket::Tls`]) whose other end the [`pump`] encrypts, so that the hub writes to all viewers alike.
+//! ([`Socket::Tls`]) whose other end the [`Pump`] encrypts, so that the hub writes to all viewers alike.
 
 mod certificate;
-mod pump;
 mod watch;
 
 pub use certificate::Error;
-pub(super) use pump::Pump;
 
 use super::limits::Place;
-use crate::socket::{Inside, Socket};
+use crate::socket::{self, Socket};
 use certificate::{Current, Pair};
 use rustls::ServerConfig;
 use std::io;
@@ -19,9 +17,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -67,6 +66,19 @@ pub(super) struct Entered {
     pub(super) is_bare: bool,
     /// To be run as long as the connection.
     pub(super) pump: Option<Pump>,
+}
+
+/// What carries a connection's bytes.
+pub(super) struct Pump {
+    bytes: socket::Pump<TlsStream<TcpStream>>,
+    /// The connection lasts as long as this, not as long as what is served on it.
+    _place: Place,
+}
+
+impl Pump {
+    pub(super) async fn run(self) {
+        self.bytes.run().await;
+    }
 }
 
 impl Tls {
@@ -161,7 +173,7 @@ impl Entrance {
         let deadline = deadline.min(Instant::now() + HANDSHAKE_PATIENCE);
         match timeout_at(deadline, acceptor.accept(socket)).await {
             Ok(Ok(stream)) => {
-                let (outside, inside) = match UnixStream::pair() {
+                let (socket, bytes) = match Socket::within(stream, |stream| stream.get_ref().0) {
                     Ok(pair) => pair,
                     Err(error) => {
                         // Out of file descriptors, most likely: with TLS a connection takes three.
@@ -171,12 +183,13 @@ impl Entrance {
                     }
                 };
                 count("ok");
-                let left = CancellationToken::new();
-                let inside = Inside::new(inside, left.clone().drop_guard());
                 Some(Entered {
-                    socket: Socket::Tls(inside),
+                    socket,
                     is_bare: false,
-                    pump: Some(Pump::new(stream, outside, left, place.clone())),
+                    pump: Some(Pump {
+                        bytes,
+                        _place: place.clone(),
+                    }),
                 })
             }
             Ok(Err(error)) => {

@@ -17,7 +17,7 @@ use weir_crds::{
     media_pool::NodeStatus,
 };
 
-use super::{Context, Rest, World, camera_secrets, forward_secrets, route_secrets};
+use super::{Context, Rest, World, camera_secrets, node_secrets, route_secrets};
 use crate::{
     apply::{self, request},
     error::{Category, Error},
@@ -106,7 +106,7 @@ fn build(context: &Context, pool: &MediaPool, objects: &Objects, serving: &Servi
         pool,
         settings: &context.settings,
         nodes: serving.replicas,
-        secrets: &(&(&camera_secrets(objects) | &route_secrets) | &forward_secrets(objects)),
+        secrets: &(&(&camera_secrets(objects) | &route_secrets) | &node_secrets(objects)),
         gateway_secrets: &(&camera_secrets(objects) | &route_secrets),
     })
 }

@@ -20,7 +20,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Resource, ResourceExt, core::NamespaceResourceScope};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
-use weir_crds::condition::{self, Condition};
+use weir_crds::{
+    condition::{self, Condition},
+    field::Forward,
+};
 
 use crate::{
     error::Error,
@@ -237,15 +240,18 @@ fn route_secrets(objects: &Objects) -> BTreeSet<String> {
     of_others(objects, named.map(|s| &s.secret_name))
 }
 
-/// Secrets that Cameras and Routes of the namespace name for servers that they push to, which nodes may read: none that
-/// is a pool's own.
-fn forward_secrets(objects: &Objects) -> BTreeSet<String> {
+/// Secrets that Cameras and Routes of the namespace name for servers that they push to, and for the authorities of those that
+/// they pull from, which nodes alone may read: none that is a pool's own.
+fn node_secrets(objects: &Objects) -> BTreeSet<String> {
     let of_cameras = objects.cameras.iter().flat_map(|c| &c.spec.forward);
     let of_routes = objects.routes.iter().flat_map(|r| &r.spec.forward);
-    of_others(
-        objects,
-        of_cameras.chain(of_routes).filter_map(|f| f.secret_name.as_ref()),
-    )
+    let pushed = of_cameras.chain(of_routes).flat_map(Forward::secret_names);
+    let by_cameras = objects.cameras.iter().filter_map(|c| c.spec.source.tls());
+    let by_routes = objects.routes.iter().filter_map(|r| r.spec.tls.as_ref());
+    let authorities = by_cameras
+        .chain(by_routes)
+        .filter_map(|tls| tls.ca_secret_name.as_ref());
+    of_others(objects, pushed.chain(authorities))
 }
 
 fn of_others<'a>(objects: &Objects, named: impl Iterator<Item = &'a String>) -> BTreeSet<String> {

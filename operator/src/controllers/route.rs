@@ -6,6 +6,7 @@ use serde::Serialize;
 use weir_crds::{
     Route, RouteStatus,
     condition::{Condition, kind, reason},
+    field::Forward,
 };
 
 use super::{Context, Plain, Rest, World, is_of_a_pool, write_conditions};
@@ -27,8 +28,13 @@ pub(super) async fn reconcile(
     let wanted = |route: &Route| {
         let verdict = plan.routes.get(&route.name_any())?;
         let for_source = route.spec.credentials.as_ref().map(|c| &c.secret_name);
-        let for_targets = route.spec.forward.iter().filter_map(|f| f.secret_name.as_ref());
-        let mut secrets = for_source.into_iter().chain(for_targets);
+        let trusted = route
+            .spec
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.ca_secret_name.as_ref());
+        let for_targets = route.spec.forward.iter().flat_map(Forward::secret_names);
+        let mut secrets = for_source.into_iter().chain(trusted).chain(for_targets);
         match secrets.find(|s| is_of_a_pool(objects, s)) {
             Some(secret) => Some(conditions(&not_for_others(secret), served)),
             None => Some(conditions(verdict, served)),
@@ -42,7 +48,7 @@ fn not_for_others(secret: &str) -> Verdict {
         reason: reason::INVALID_SPEC,
         message: format!(
             "the Secret {secret} is the MediaPool's own, which no other server is sent: name one for this source in \
-             spec.credentials.secretName, or for this target in spec.forward"
+             spec.credentials.secretName or spec.tls.caSecretName, or for this target in spec.forward"
         ),
     })
 }

@@ -349,11 +349,20 @@ async fn no_source_is_sent_what_is_in_the_secrets_of_a_pool() {
     other.spec.forward = serde_json::from_value(json!([
         {"url": "rtsp://h/a", "secretName": "media-auth"},
         {"url": "rtsp://h/b", "secretName": "other-server"},
+        {"url": "rtsps://h/c", "tls": {"caSecretName": "other-authority"}},
     ]))
     .expect("forwards");
+    let mut trusting = fixtures::camera("side");
+    trusting.spec.source = serde_json::from_value(json!({"rtsp": {"url": "rtsps://h/d",
+        "tls": {"caSecretName": "camera-authority"}}}))
+    .expect("a source");
+    let mut trusting_route = fixtures::route("b", "/more/", "rtsps://10.0.0.7/");
+    trusting_route.spec.tls =
+        serde_json::from_value(json!({"caSecretName": "route-authority"})).expect("trust");
     scenario.server = scenario.server.clone().knows(&route).knows(&other);
-    scenario.objects.cameras = vec![Arc::new(camera), Arc::new(other)];
-    scenario.objects.routes = vec![Arc::new(route)];
+    scenario.server = scenario.server.clone().knows(&trusting).knows(&trusting_route);
+    scenario.objects.cameras = vec![Arc::new(camera), Arc::new(other), Arc::new(trusting)];
+    scenario.objects.routes = vec![Arc::new(route), Arc::new(trusting_route)];
     scenario.reconcile().await;
     let writes = scenario.writes().await;
     let write = |end: &str| {
@@ -367,7 +376,13 @@ async fn no_source_is_sent_what_is_in_the_secrets_of_a_pool() {
     let secrets = rules.iter().find(|r| r["resources"] == json!(["secrets"]));
     assert_eq!(
         secrets.expect("a rule")["resourceNames"],
-        json!(["back-door", "other-server"])
+        json!([
+            "back-door",
+            "camera-authority",
+            "other-authority",
+            "other-server",
+            "route-authority"
+        ])
     );
     let accepted = condition(&write("/routes/a/status")["status"], "Accepted");
     assert_eq!(accepted["reason"], "InvalidSpec");

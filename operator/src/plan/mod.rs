@@ -128,7 +128,7 @@ pub struct Refusal {
 const POOL_NAME_MAX: usize = 40;
 
 /// Schemes of URLs that nodes can pull.
-const ROUTE_SCHEMES: [&str; 2] = ["rtsp", "rtmp"];
+const ROUTE_SCHEMES: [&str; 4] = ["rtsp", "rtsps", "rtmp", "rtmps"];
 
 /// What is to be done in that world.
 pub fn plan(world: &Snapshot, limits: &Limits) -> Plan {

@@ -149,6 +149,14 @@ impl Headers {
             .filter_map(|(_, value)| std::str::from_utf8(value).ok())
     }
 
+    /// Name and value of every header, in the order sent, but for those that are not UTF-8.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        self.0
+            .iter()
+            .filter_map(move |(name, value)| Some((text(name)?, text(value)?)))
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -442,9 +450,14 @@ pub fn write_response(
     headers: &[(&str, &str)],
     body: &[u8],
 ) {
+    write_status(out, status.code(), reason, headers, body);
+}
+
+/// Appends a response of a status that may be none of ours, likewise.
+pub fn write_status(out: &mut BytesMut, status: u16, reason: &str, headers: &[(&str, &str)], body: &[u8]) {
     write_message(
         out,
-        &["RTSP/1.0 ", &status.code().to_string(), " ", reason],
+        &["RTSP/1.0 ", &status.to_string(), " ", reason],
         headers,
         body,
     );

@@ -15,7 +15,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use futures::{StreamExt, TryStreamExt};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -198,11 +198,19 @@ async fn store(api: &Api, wish: &Wish, made: &mut Option<(Target, String)>) -> R
             }
         },
     };
-    let patch = json!({"spec": {
+    let mut patch = json!({"spec": {
         "url": wish.url.url,
         "keepAlive": wish.keep_alive,
         "credentials": secret.as_ref().map(|secret| json!({"secretName": secret})),
     }});
+    let scheme = wish.url.url.split_once(':').map_or("", |(scheme, _)| scheme);
+    if !["rtsps", "rtmps"]
+        .iter()
+        .any(|tls| scheme.eq_ignore_ascii_case(tls))
+    {
+        // Without TLS there is nothing that a server could be known by.
+        patch["spec"]["tls"] = Value::Null;
+    }
     let version = route.metadata.resource_version.as_deref().unwrap_or_default();
     api.specs.change(&target, version, &patch).await?;
     tracing::info!(route = %target, pattern = wish.pattern, "a route was changed");

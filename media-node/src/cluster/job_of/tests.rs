@@ -8,7 +8,7 @@ fn made(spec: &Value) -> Camera {
 }
 
 fn plan(spec: &Value) -> Result<Plan, Refusal> {
-    camera(&made(spec), None, Path::new("/media"))
+    camera(&made(spec), &Known::default(), Path::new("/media"))
 }
 
 fn job(spec: &Value) -> Job {
@@ -112,9 +112,14 @@ fn what_cant_is_said_with_what_to_do() {
             "rtsp://",
         ),
         (
-            json!({"source": {"rtsp": {"url": "rtsps://h/"}}}),
-            reason::UNSUPPORTED_SCHEME,
-            "not supported",
+            json!({"source": {"rtsp": {"url": "rtsps:///x"}}}),
+            reason::INVALID_SPEC,
+            "no host",
+        ),
+        (
+            json!({"source": {"rtsp": {"url": "rtsps://h/", "tls": {"fingerprint": "ab"}}}}),
+            reason::INVALID_SPEC,
+            "64 hexadecimal digits",
         ),
         (
             json!({"source": {"rtsp": {"url": "rtsp:///x"}}}),
@@ -141,10 +146,16 @@ fn routes_pull_by_their_scheme() {
         ("RTMP://h/live", false, None),
         ("rtmp://h/live", true, Some(reason::INVALID_SPEC)),
         ("rtmps://h/live", false, None),
-        ("rtsps://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
+        ("rtsps://h/live", true, None),
         ("http://h/live", false, Some(reason::UNSUPPORTED_SCHEME)),
     ] {
-        let found = pulled(url, None, credentials).map_err(|refusal| refusal.reason);
+        let mut spec = json!({"pattern": "/x", "url": url});
+        if credentials {
+            spec["credentials"] = json!({"secretName": "s"});
+        }
+        let route = json!({"apiVersion": "weir.video/v1alpha1", "kind": "Route", "metadata": {"name": "r"}, "spec": spec});
+        let route = serde_json::from_value(route).expect("a route");
+        let found = pulled(url, &route, &Known::default()).map_err(|refusal| refusal.reason);
         assert_eq!(found.as_ref().err().copied(), want, "{url}");
         if let Ok(source) = found {
             assert!(url.to_lowercase().starts_with(source.protocol()), "{url}");
@@ -201,6 +212,67 @@ fn secrets_in_both_shapes() {
     }
 }
 
+/// Certificates of two authorities, as PEM.
+fn two_authorities() -> [String; 2] {
+    [(); 2].map(|()| {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(["h".to_owned()]).expect("a name");
+        params.self_signed(&key).expect("a certificate").pem()
+    })
+}
+
+#[test]
+fn authorities_come_from_a_secret() {
+    let [one, _] = two_authorities();
+    authorities(&secret_data(&[("ca.crt", &one), ("other", "x")]), "s").expect("one");
+    for (pairs, reason, part) in [
+        (&[("tls.crt", "x")][..], reason::SECRET_NOT_FOUND, "no key ca.crt"),
+        (&[("ca.crt", "")], reason::INVALID_SPEC, "no certificate"),
+    ] {
+        let refused = authorities(&secret_data(pairs), "s").expect_err("refused");
+        assert_eq!(refused.reason, reason);
+        assert!(refused.message.contains(part), "{}", refused.message);
+    }
+}
+
+#[test]
+fn by_what_a_server_is_known() {
+    let fingerprint = "ab".repeat(32);
+    let [one, two] = two_authorities().map(|pem| Authorities::parse(pem.as_bytes()).expect("one"));
+    let by = |tls: Value, known: &Known| {
+        let spec = json!({"source": {"rtsp": {"url": "rtsps://h/", "tls": tls}}});
+        let Ok(Plan::Dial(job)) = camera(&made(&spec), known, Path::new("/m")) else {
+            panic!("{spec}");
+        };
+        let Source::Rtsp { trust, .. } = job.source.clone() else {
+            panic!("{job:?}");
+        };
+        (job, trust)
+    };
+    let with = |authorities: &Authorities| Known {
+        credentials: None,
+        authorities: Some(authorities.clone()),
+    };
+    let nothing = Known::default();
+    let (public, trust) = by(Value::Null, &nothing);
+    assert_eq!(trust, Trust::Public);
+    let (pinned, trust) = by(json!({"fingerprint": fingerprint}), &nothing);
+    assert_eq!(trust, Trust::Fingerprint([0xab; 32]));
+    let (first, trust) = by(json!({"caSecretName": "s"}), &with(&one));
+    assert_eq!(trust, Trust::Authorities(one.clone()));
+    // What is asked for and not there is not taken for leave to trust others.
+    let (_, trust) = by(json!({"caSecretName": "s"}), &nothing);
+    assert_eq!(trust, Trust::Authorities(Authorities::default()));
+    let (second, _) = by(json!({"caSecretName": "s"}), &with(&two));
+    assert_eq!(difference(&first, &first.clone()), Difference::None);
+    assert_eq!(difference(&first, &second), Difference::Secrets);
+    for (a, b) in [(&public, &pinned), (&public, &first), (&pinned, &first)] {
+        assert_eq!(difference(a, b), Difference::Other);
+    }
+    let (repinned, _) = by(json!({"fingerprint": "cd".repeat(32)}), &nothing);
+    assert_eq!(difference(&pinned, &repinned), Difference::Other);
+}
+
 #[test]
 fn what_makes_a_job_another_one() {
     let base = json!({"source": {"rtsp": {"url": "rtsp://h/"}}});
@@ -208,14 +280,20 @@ fn what_makes_a_job_another_one() {
         username: "u".to_owned(),
         password: Redacted::new(password.to_owned()),
     };
-    let with = |c: Option<&Credentials>| match camera(&made(&base), c, Path::new("/m")) {
-        Ok(Plan::Dial(job)) => job,
-        other => panic!("{other:?}"),
+    let with = |c: Option<&Credentials>| {
+        let known = Known {
+            credentials: c.cloned(),
+            authorities: None,
+        };
+        match camera(&made(&base), &known, Path::new("/m")) {
+            Ok(Plan::Dial(job)) => job,
+            other => panic!("{other:?}"),
+        }
     };
     let (none, one, two) = (with(None), with(Some(&login("one"))), with(Some(&login("two"))));
     assert_eq!(difference(&one, &one.clone()), Difference::None);
-    assert_eq!(difference(&one, &two), Difference::Credentials);
-    assert_eq!(difference(&none, &one), Difference::Credentials);
+    assert_eq!(difference(&one, &two), Difference::Secrets);
+    assert_eq!(difference(&none, &one), Difference::Secrets);
     for other in [
         json!({"source": {"rtsp": {"url": "rtsp://h/x"}}}),
         json!({"source": {"rtsp": {"url": "rtsp://h/", "transport": "Tcp"}}}),
@@ -245,7 +323,29 @@ fn forwarded(url: &str, key: Option<&str>, rest: Option<&str>) -> Result<Target,
     let data = key.map(|key| secret_data(&[("streamKey", key), ("username", "u"), ("password", "p")]));
     let secret = data.as_ref().map(|data| (data, "s"));
     let path = StreamPath::parse("in/door").expect("a path");
-    forward(&field::Forward::new(url), secret, path, rest).map(|f| f.target)
+    forward(&field::Forward::new(url), secret, None, path, rest).map(|f| f.target)
+}
+
+#[test]
+fn servers_with_tls_are_pushed_to_by_either_protocol() {
+    let target = |url: &str| {
+        let asked = field::Forward {
+            tls: Some(field::Tls {
+                fingerprint: Some("ab".repeat(32)),
+                ca_secret_name: None,
+            }),
+            ..field::Forward::new(url)
+        };
+        let path = StreamPath::parse("in/door").expect("a path");
+        forward(&asked, None, None, path, None).expect("a target").target
+    };
+    let pinned = Trust::Fingerprint([0xab; 32]);
+    assert!(
+        matches!(target("RTMPS://h/live/a"), Target::Rtmp { url, trust, .. } if url.tls() && trust == pinned)
+    );
+    let rtsp = target("rtsps://h/live/a");
+    assert_eq!((rtsp.protocol(), &*rtsp.peer()), ("rtsp-push", "h:322"));
+    assert!(matches!(rtsp, Target::Rtsp { trust, .. } if trust == pinned));
 }
 
 #[test]
@@ -296,7 +396,6 @@ fn what_cannot_be_pushed_to_is_refused_without_its_secrets() {
         ("rtmp://h/live", Some(""), reason::SECRET_NOT_FOUND),
         ("rtmp://h/live", Some("canary key"), reason::INVALID_SPEC),
         ("rtmp://h", None, reason::INVALID_SPEC),
-        ("rtsps://h/a", None, reason::UNSUPPORTED_SCHEME),
         ("http://h/a", None, reason::UNSUPPORTED_SCHEME),
     ] {
         let refused = forwarded(url, key, None).expect_err(url);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ingest::TlsFault;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -131,6 +132,44 @@ fn every_failure_says_what_to_do_and_tells_no_secret() {
             .2
             .contains("spec.credentials.secretName")
     );
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told_whole() {
+    let fingerprint = "ab".repeat(32);
+    let url = format!("rtsps://{}.example/main", "camera.".repeat(30));
+    for (fault, word, part, stalled) in [
+        (
+            TlsFault::Untrusted,
+            "TlsCertificateUntrusted",
+            "tls.caSecretName",
+            true,
+        ),
+        (TlsFault::Expired, "TlsCertificateExpired", "renew it", true),
+        (TlsFault::OtherName, "TlsNameMismatch", "its names", true),
+        (
+            TlsFault::OtherFingerprint,
+            "TlsFingerprintMismatch",
+            "in between",
+            true,
+        ),
+        (TlsFault::Failed, "TlsFailed", "one with TLS", false),
+    ] {
+        let failed = Phase::Failed {
+            reason: Reason::Tls(fault),
+            detail: format!("{url} shows {fingerprint}\n"),
+        };
+        let status = said(&json!({"source": {"rtsp": {"url": url}}}), &failed);
+        let (connected, why, message) = condition(&status, kind::CONNECTED);
+        assert!(!connected && why == word, "{why}");
+        assert!(
+            message.contains(part) && message.contains(&fingerprint),
+            "{message}"
+        );
+        assert!(!message.contains('\n'));
+        let going = if stalled { kind::STALLED } else { kind::RECONCILING };
+        assert_eq!(condition(&status, going), (true, word, message));
+    }
 }
 
 #[test]

@@ -115,9 +115,15 @@ impl Entry {
         self.leaving.is_some()
     }
 
-    /// That of the source.
+    /// That of the source's credentials.
     fn secret(&self) -> Option<SecretName> {
         let name = job_of::secret_of(&self.camera)?;
+        Some((self.target.namespace.clone(), name.to_owned()))
+    }
+
+    /// That of the authorities which vouch for the source.
+    fn authorities(&self) -> Option<SecretName> {
+        let name = job_of::authorities_of(self.camera.spec.source.tls())?;
         Some((self.target.namespace.clone(), name.to_owned()))
     }
 
@@ -125,8 +131,9 @@ impl Entry {
     pub(super) fn secrets(&self) -> impl Iterator<Item = SecretName> {
         let namespace = &self.target.namespace;
         let of_forwards = self.camera.spec.forward.iter();
-        let of_forwards = of_forwards.filter_map(|asked| forwards::secret(asked, namespace));
-        self.secret().into_iter().chain(of_forwards)
+        let of_forwards = of_forwards.flat_map(|asked| forwards::secrets(asked, namespace));
+        let of_source = self.secret().into_iter().chain(self.authorities());
+        of_source.chain(of_forwards)
     }
 
     pub(super) fn forwards(&self) -> &Forwards {
@@ -221,9 +228,12 @@ impl Entry {
                 debug!(camera = %self.target, reason = reason.as_str(), error = message, "no media");
                 c.failed(&work.job.path, now);
                 self.failure = Some((reason, message));
-                if reason == Reason::AuthFailed
-                    && let Some(secret) = self.secret()
-                {
+                let doubtful = match reason {
+                    Reason::AuthFailed => self.secret(),
+                    Reason::Tls(_) => self.authorities(),
+                    _ => None,
+                };
+                if let Some(secret) = doubtful {
                     c.secrets.refresh(&secret, REFUSED_SECRET_AGE);
                 }
                 // Nobody waits any more; whoever asks next starts it again.
@@ -295,7 +305,7 @@ impl Entry {
             (Some(work), Some(job)) => match job_of::difference(&work.job, job) {
                 Difference::None => {}
                 // A stream that runs is not broken by a new password; the next dial takes it.
-                Difference::Credentials if work.is_live() => {}
+                Difference::Secrets if work.is_live() => {}
                 _ => {
                     debug!(camera = %self.target, "the spec has changed: starting anew");
                     self.failure = None;
@@ -305,7 +315,7 @@ impl Entry {
             (Some(work), None) => work.stop(),
             (None, Some(job)) if self.restart_at.is_none_or(|at| at <= now) => {
                 self.restart_at = None;
-                if let Some(secret) = self.secret() {
+                for secret in self.secret().into_iter().chain(self.authorities()) {
                     c.secrets.refresh(&secret, SECRET_AGE);
                 }
                 self.work = Some(c.start(job.clone()));
@@ -372,19 +382,18 @@ impl Entry {
         if !self.camera.spec.enabled {
             return Decision::Nothing(Phase::Disabled);
         }
-        let credentials = match self
-            .secret()
-            .map(|name| c.secrets.find(&name, job_of::SOURCE_KEYS, job_of::credentials))
-        {
-            None => None,
-            Some(Found::Ready(credentials)) => Some(credentials),
-            Some(Found::Refused(refusal)) => return Decision::Nothing(Phase::Refused(refusal)),
-            Some(Found::Pending(trouble)) => {
+        let learnt = c
+            .secrets
+            .learn(self.secret().as_ref(), self.authorities().as_ref());
+        let known = match learnt {
+            Found::Ready(known) => known,
+            Found::Refused(refusal) => return Decision::Nothing(Phase::Refused(refusal)),
+            Found::Pending(trouble) => {
                 let waiting = trouble.map_or(Phase::Connecting, Phase::Waiting);
                 return Decision::Nothing(waiting);
             }
         };
-        match job_of::camera(&self.camera, credentials.as_ref(), &c.settings.media) {
+        match job_of::camera(&self.camera, &known, &c.settings.media) {
             Ok(Plan::Dial(job)) => Decision::Dial(job),
             Ok(Plan::AwaitPublisher) => match job_of::path_of(&self.camera) {
                 Ok(path) => Decision::AwaitPublisher(path),

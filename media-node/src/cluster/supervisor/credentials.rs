@@ -2,7 +2,7 @@
 //! API server is away. They are read again when a source refuses them, when they change where
 //! that is told, and before a dial when they are old.
 
-use crate::cluster::job_of::Refusal;
+use crate::cluster::job_of::{self, Known as Learnt, Refusal};
 use crate::cluster::resource::{SecretData, Secrets, WriteError};
 use kube::runtime::reflector::Store;
 use std::collections::{HashMap, HashSet};
@@ -104,6 +104,31 @@ impl SecretCache {
         let settles = slot.missing.is_none_or(|since| since.elapsed() < SETTLING);
         self.refresh(name, if settles { FIRST_RETRY } else { RETRY });
         found
+    }
+
+    /// What those Secrets of a namespace say that a source needs: the one with its credentials, and the one with the
+    /// authorities that vouch for it.
+    pub(super) fn learn(
+        &mut self,
+        credentials: Option<&SecretName>,
+        authorities: Option<&SecretName>,
+    ) -> Found<Learnt> {
+        let mut learnt = Learnt::default();
+        if let Some(name) = credentials {
+            match self.find(name, job_of::SOURCE_KEYS, job_of::credentials) {
+                Found::Ready(found) => learnt.credentials = Some(found),
+                Found::Refused(refusal) => return Found::Refused(refusal),
+                Found::Pending(trouble) => return Found::Pending(trouble),
+            }
+        }
+        if let Some(name) = authorities {
+            match self.find(name, job_of::AUTHORITY_KEYS, job_of::authorities) {
+                Found::Ready(found) => learnt.authorities = Some(found),
+                Found::Refused(refusal) => return Found::Refused(refusal),
+                Found::Pending(trouble) => return Found::Pending(trouble),
+            }
+        }
+        Found::Ready(learnt)
     }
 
     /// Reads it again, unless it was read less than `age` ago.

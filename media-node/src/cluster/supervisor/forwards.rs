@@ -4,8 +4,8 @@
 use super::Context;
 use super::credentials::{Found, SecretName};
 use crate::cluster::job_of::{self, Refusal};
-use crate::cluster::resource::Target;
-use crate::cluster::status::Forwarding;
+use crate::cluster::resource::{SecretData, Target};
+use crate::cluster::status::{Forwarding, tls_reason};
 use crate::cluster::work::{WorkId, follow, next_id};
 use crate::egress::forward::{Forward, Reason, Reporter, State};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use weir_proto::media::StreamPath;
 /// A Secret is read again this long after a server refused what is in it.
 const REFUSED_SECRET_AGE: Duration = Duration::from_secs(5);
 /// Characters of what is said of one server.
-const MOST_SAID: usize = 400;
+const MOST_SAID: usize = 600;
 
 /// All forwards of one stream.
 #[derive(Default)]
@@ -164,28 +164,40 @@ fn standing(asked: &field::Forward, former: Option<Standing>, of: &Of<'_>, c: &m
         Some(Standing::Runs(running)) if running.state.has_changed().is_ok() => Some(running),
         _ => None,
     };
-    let wanted = match secret(asked, &of.target.namespace) {
-        None => job_of::forward(asked, None, path.clone(), of.rest),
-        Some(name) => {
-            // Servers have many ways to refuse a key: some just close the connection.
-            if let Some(State::Failed { .. }) = running.as_ref().map(Running::state) {
-                c.secrets.refresh(&name, REFUSED_SECRET_AGE);
-            }
-            let found = c.secrets.find(&name, job_of::forward_keys(asked), |data, name| {
-                job_of::forward(asked, Some((data, name)), path.clone(), of.rest)
-            });
-            match (found, running) {
-                // What was known goes on to count.
-                (Found::Pending(_), Some(running)) => return Standing::Runs(running),
-                (Found::Pending(trouble), None) => return Standing::Waits(trouble),
-                (Found::Refused(refusal), _) => return Standing::Refused(refusal),
-                (Found::Ready(forward), running) => return run(forward, running, c),
-            }
+    if let Some(State::Failed { .. }) = running.as_ref().map(Running::state) {
+        // Servers have many ways to refuse a key: some just close the connection.
+        for name in secrets(asked, &of.target.namespace) {
+            c.secrets.refresh(&name, REFUSED_SECRET_AGE);
         }
+    }
+    match (found(asked, path, of, c), running) {
+        // What was known goes on to count.
+        (Found::Pending(_), Some(running)) => Standing::Runs(running),
+        (Found::Pending(trouble), None) => Standing::Waits(trouble),
+        (Found::Refused(refusal), _) => Standing::Refused(refusal),
+        (Found::Ready(forward), running) => run(forward, running, c),
+    }
+}
+
+/// What an entry comes to with what its Secrets say.
+fn found(asked: &field::Forward, path: &StreamPath, of: &Of<'_>, c: &mut Context<'_>) -> Found<Forward> {
+    let namespace = &of.target.namespace;
+    let named = |name: &str| (namespace.clone(), name.to_owned());
+    let authorities = job_of::authorities_of(asked.tls.as_ref()).map(named);
+    let authorities = match c.secrets.learn(None, authorities.as_ref()) {
+        Found::Ready(known) => known.authorities,
+        Found::Refused(refusal) => return Found::Refused(refusal),
+        Found::Pending(trouble) => return Found::Pending(trouble),
     };
-    match wanted {
-        Ok(forward) => run(forward, running, c),
-        Err(refusal) => Standing::Refused(refusal),
+    let made = |secret: Option<(&SecretData, &str)>| {
+        job_of::forward(asked, secret, authorities.as_ref(), path.clone(), of.rest)
+    };
+    match asked.secret_name.as_deref().map(named) {
+        Some(name) => {
+            let read = |data: &SecretData, name: &str| made(Some((data, name)));
+            c.secrets.find(&name, job_of::forward_keys(asked), read)
+        }
+        None => made(None).map_or_else(Found::Refused, Found::Ready),
     }
 }
 
@@ -213,10 +225,11 @@ fn run(forward: Forward, running: Option<Running>, c: &Context<'_>) -> Standing 
     })
 }
 
-/// The Secret of an entry.
-pub(super) fn secret(asked: &field::Forward, namespace: &str) -> Option<SecretName> {
-    let name = asked.secret_name.clone()?;
-    Some((namespace.to_owned(), name))
+/// The Secrets of an entry.
+pub(super) fn secrets(asked: &field::Forward, namespace: &str) -> impl Iterator<Item = SecretName> {
+    asked
+        .secret_names()
+        .map(move |name| (namespace.to_owned(), name.clone()))
 }
 
 impl Running {
@@ -302,6 +315,7 @@ const fn reason_of(reason: Reason) -> &'static str {
         Reason::Loop => reason::LOOP,
         Reason::UnsupportedCodec => reason::UNSUPPORTED_CODEC,
         Reason::AddressDenied => reason::ADDRESS_DENIED,
+        Reason::Tls(fault) => tls_reason(fault),
         Reason::ProtocolError => reason::PROTOCOL_ERROR,
         Reason::TooSlow => reason::TOO_SLOW,
         Reason::ClosedByTarget => reason::CLOSED_BY_TARGET,

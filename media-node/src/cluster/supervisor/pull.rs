@@ -44,10 +44,16 @@ struct Pull {
 }
 
 impl Pull {
-    fn secret(&self) -> Option<SecretName> {
-        let credentials = self.matched.route.spec.credentials.as_ref()?;
-        let namespace = self.matched.route.metadata.namespace.clone().unwrap_or_default();
-        Some((namespace, credentials.secret_name.clone()))
+    /// That of the credentials, and that of the authorities which vouch for the server.
+    fn secrets(&self) -> (Option<SecretName>, Option<SecretName>) {
+        let route = &self.matched.route;
+        let namespace = route.metadata.namespace.as_deref().unwrap_or_default();
+        let named = |name: &str| (namespace.to_owned(), name.to_owned());
+        let credentials = route.spec.credentials.as_ref();
+        (
+            credentials.map(|credentials| named(&credentials.secret_name)),
+            job_of::authorities_of(route.spec.tls.as_ref()).map(named),
+        )
     }
 
     /// Another node has become the path's owner: who asks from now on asks there, and it pushes the stream.
@@ -102,23 +108,20 @@ impl Pulls {
         let Some(pull) = self.0.get_mut(path).filter(|p| p.work.is_none()) else {
             return;
         };
-        let credentials = match pull
-            .secret()
-            .map(|name| c.secrets.find(&name, job_of::SOURCE_KEYS, job_of::credentials))
-        {
-            None => Ok(None),
-            Some(Found::Ready(credentials)) => Ok(Some(credentials)),
+        let (credentials, authorities) = pull.secrets();
+        let known = match c.secrets.learn(credentials.as_ref(), authorities.as_ref()) {
+            Found::Ready(known) => Ok(known),
             // The Secret of a Route that was just made may come in a moment; each tick tries again.
-            Some(Found::Refused(_) | Found::Pending(Some(_))) if now - pull.seen < SETTLING => return,
-            Some(Found::Refused(refusal)) => Err(refusal),
+            Found::Refused(_) | Found::Pending(Some(_)) if now - pull.seen < SETTLING => return,
+            Found::Refused(refusal) => Err(refusal),
             // The viewers' patience bounds this wait.
-            Some(Found::Pending(None)) => return,
-            Some(Found::Pending(Some(_))) => {
+            Found::Pending(None) => return,
+            Found::Pending(Some(_)) => {
                 self.give_up(path, now, c);
                 return;
             }
         };
-        let job = credentials.and_then(|found| job_of::route(&pull.matched, path.clone(), found.as_ref()));
+        let job = known.and_then(|known| job_of::route(&pull.matched, path.clone(), &known));
         match job {
             Ok(job) => {
                 info!(
@@ -244,9 +247,7 @@ impl Pulls {
             if asked.is_empty() && pull.forwards.is_empty() {
                 continue;
             }
-            let secrets = asked
-                .iter()
-                .filter_map(|f| forwards::secret(f, &target.namespace));
+            let secrets = asked.iter().flat_map(|f| forwards::secrets(f, &target.namespace));
             pull.forward_secrets = secrets.collect();
             // Of two nodes that pushed it, a server would refuse one, or take now this and now that.
             let runs =
@@ -307,7 +308,10 @@ impl Pulls {
     }
 
     pub(super) fn secrets(&self, into: &mut HashSet<SecretName>) {
-        into.extend(self.0.values().filter_map(Pull::secret));
+        let of_sources = self.0.values().map(Pull::secrets);
+        into.extend(
+            of_sources.flat_map(|(credentials, authorities)| credentials.into_iter().chain(authorities)),
+        );
         into.extend(
             self.0
                 .values()

@@ -1,12 +1,10 @@
-//! Between a TLS connection and the local socket that everything behind the handshake has in its place.
+//! Between a connection with TLS and the local socket that everything behind the handshake has in its place.
 
-use crate::listen::limits::Place;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes on their way from the peer: requests, and a publisher's media.
@@ -20,37 +18,27 @@ const MOST_UNSENT: u32 = 128 << 10;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Carries a connection's bytes both ways until both sides have ended.
-pub(in crate::listen) struct Pump {
-    stream: TlsStream<TcpStream>,
+pub struct Pump<S> {
+    stream: S,
     outside: UnixStream,
     /// Cancelled when nobody has the other end of `outside` any more.
     left: CancellationToken,
-    /// The connection lasts as long as this, not as long as what is served on it.
-    _place: Place,
 }
 
-impl Pump {
-    pub(super) fn new(
-        stream: TlsStream<TcpStream>,
-        outside: UnixStream,
-        left: CancellationToken,
-        place: Place,
-    ) -> Self {
-        let _ = socket2::SockRef::from(stream.get_ref().0).set_tcp_notsent_lowat(MOST_UNSENT);
+impl<S: AsyncRead + AsyncWrite> Pump<S> {
+    pub(super) const fn new(stream: S, outside: UnixStream, left: CancellationToken) -> Self {
         Self {
             stream,
             outside,
             left,
-            _place: place,
         }
     }
 
-    pub(in crate::listen) async fn run(self) {
+    pub async fn run(self) {
         let Self {
             stream,
             outside,
             left,
-            _place,
         } = self;
         let (from_peer, to_peer) = split(stream);
         let (from_us, to_us) = outside.into_split();
@@ -67,9 +55,14 @@ impl Pump {
     }
 }
 
+/// Bounds what waits unsent in the connection below TLS.
+pub(super) fn bound_unsent(below: &TcpStream) {
+    let _ = socket2::SockRef::from(below).set_tcp_notsent_lowat(MOST_UNSENT);
+}
+
 /// What the peer says, until it says that it is done. One that just goes is done as well: few players say
 /// good-bye, and what is spoken inside knows its own ends.
-async fn inward(mut from_peer: ReadHalf<TlsStream<TcpStream>>, mut to_us: OwnedWriteHalf) -> io::Result<()> {
+async fn inward(mut from_peer: ReadHalf<impl AsyncRead>, mut to_us: OwnedWriteHalf) -> io::Result<()> {
     let mut buffer = vec![0; IN_BYTES];
     let mut is_heard = true;
     loop {
@@ -88,7 +81,7 @@ async fn inward(mut from_peer: ReadHalf<TlsStream<TcpStream>>, mut to_us: OwnedW
 }
 
 /// What we say, until we are done; then the peer is told so.
-async fn outward(mut from_us: OwnedReadHalf, mut to_peer: WriteHalf<TlsStream<TcpStream>>) -> io::Result<()> {
+async fn outward(mut from_us: OwnedReadHalf, mut to_peer: WriteHalf<impl AsyncWrite>) -> io::Result<()> {
     let mut buffer = vec![0; OUT_BYTES];
     loop {
         match from_us.read(&mut buffer).await {
