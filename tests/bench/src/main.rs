@@ -1,5 +1,6 @@
 //! Load and latency measurements for live media servers. See README.md.
 
+mod abuse;
 mod hls;
 mod limit;
 mod media;
@@ -9,7 +10,9 @@ mod rtsp;
 mod run;
 mod source;
 mod stamp;
+mod start;
 mod suite;
+mod table;
 mod view;
 mod whep;
 
@@ -66,9 +69,8 @@ enum Command {
     },
     /// Publish and watch, sample the server, and compare with the relay limit.
     Run {
-        /// Name in the output.
-        #[arg(long, default_value = "server")]
-        label: String,
+        #[command(flatten)]
+        about: About,
         /// Process id of a running server.
         #[arg(long)]
         pid: Option<u32>,
@@ -88,7 +90,35 @@ enum Command {
         /// Leave out the relay's runs.
         #[arg(long)]
         no_limit: bool,
+        /// Threads that take what processor time they get, so that the server must share it. The
+        /// source and the viewers then go before all others.
+        #[arg(long, default_value_t = 0)]
+        busy: usize,
+        #[command(flatten)]
+        strangers: Strangers,
     },
+    /// Start a server many times: how long until it listens, what it takes idle, how long it takes to end.
+    Start {
+        #[command(flatten)]
+        about: About,
+        #[arg(long)]
+        server: String,
+        /// host:port that must take connections; all of them.
+        #[arg(long, required = true)]
+        ready: Vec<String>,
+        /// The server says on its standard output when it is ready: time that as well.
+        #[arg(long)]
+        ready_line: bool,
+        #[arg(long, default_value_t = 20)]
+        repeat: u32,
+        /// How many of these are left idle for a look at their memory.
+        #[arg(long, default_value_t = 3)]
+        idle_repeat: u32,
+        #[arg(long, default_value_t = 5.0)]
+        idle: f64,
+    },
+    /// Make Markdown tables of the lines of JSON on standard input.
+    Table,
     /// Run the standard scenarios and compare each with the relay limit.
     Suite {
         #[arg(long, default_value = "server")]
@@ -132,6 +162,67 @@ enum Command {
     },
 }
 
+/// What a line of JSON says of itself.
+#[derive(Args)]
+struct About {
+    /// Name in the output.
+    #[arg(long, default_value = "server")]
+    label: String,
+    /// Name of the server, where several are compared.
+    #[arg(long)]
+    server_name: Option<String>,
+    #[arg(long, requires = "server_name")]
+    server_version: Option<String>,
+    /// A failure is a line of JSON as well, and no failure of this program.
+    #[arg(long)]
+    may_fail: bool,
+}
+
+impl About {
+    /// Prints the line.
+    fn say(&self, measured: Result<Value>) -> Result<()> {
+        let mut value = match measured {
+            Err(error) if self.may_fail => {
+                eprintln!("{}: {error:#}", self.label);
+                json!({ "error": format!("{error:#}") })
+            }
+            measured => measured?,
+        };
+        value["label"] = self.label.clone().into();
+        if let Some(name) = &self.server_name {
+            value["name"] = name.clone().into();
+            value["version"] = self.server_version.clone().into();
+        }
+        line(&value);
+        Ok(())
+    }
+}
+
+/// People who mean no good, while the viewers watch.
+#[derive(Args)]
+struct Strangers {
+    /// A way to watch that they use, with {i} for the stream's number; once for each.
+    #[arg(long = "abuse")]
+    urls: Vec<String>,
+    /// Names that nobody has and they ask for, within the settling and the measured time.
+    #[arg(long, default_value_t = 10_000)]
+    names: usize,
+    /// Those who read a byte a second.
+    #[arg(long, default_value_t = 1000)]
+    slow: usize,
+    /// Those who send a head that never ends.
+    #[arg(long, default_value_t = 500)]
+    heads: usize,
+}
+
+impl Strangers {
+    fn abuse(self) -> Result<Option<abuse::Abuse>> {
+        self.urls.iter().try_for_each(|url| loopback(url))?;
+        let Self { urls, names, slow, heads } = self;
+        Ok((!urls.is_empty()).then_some(abuse::Abuse { urls, names, slow, heads }))
+    }
+}
+
 #[derive(Args)]
 struct Load {
     #[arg(long, default_value_t = 1)]
@@ -159,6 +250,8 @@ impl Load {
             ramp: self.ramp,
             settle: self.settle,
             seconds: self.seconds,
+            busy: 0,
+            abuse: None,
         }
     }
 }
@@ -188,13 +281,49 @@ fn main() -> Result<()> {
             run::table("view", &measured, None);
             line(&measured);
         }
-        Command::Run { label, pid, server, publish, kind, url, load, repeat, no_limit } => {
+        Command::Run {
+            about,
+            pid,
+            server,
+            publish,
+            kind,
+            url,
+            load,
+            repeat,
+            no_limit,
+            busy,
+            strangers,
+        } => {
             loopback(&publish)?;
             url.as_deref().map_or(Ok(()), loopback)?;
             let server = Server::new(pid, server, &publish)?;
             let clip = run::load(&cli.media)?;
-            let plan = load.plan(Some(publish), kind.zip(url));
-            line(&suite::repeat(&label, &server, &plan, &clip, repeat, !no_limit)?);
+            let mut plan = load.plan(Some(publish), kind.zip(url));
+            plan.busy = busy;
+            plan.abuse = strangers.abuse()?;
+            let label = match &about.server_name {
+                Some(name) => format!("{} {name}", about.label),
+                None => about.label.clone(),
+            };
+            about.say(suite::repeat(&label, &server, &plan, &clip, repeat, !no_limit))?;
+        }
+        Command::Start { about, server, ready, ready_line, repeat, idle_repeat, idle } => {
+            let plan = start::Plan {
+                command: server,
+                ready,
+                line: ready_line,
+                repeat,
+                idle_repeat,
+                idle: Duration::from_secs_f64(idle),
+            };
+            about.say(start::measure(&plan))?;
+        }
+        Command::Table => {
+            let mut lines = vec![];
+            for text in std::io::stdin().lines() {
+                lines.push(serde_json::from_str(&text?).context("not a line of JSON")?);
+            }
+            print!("{}", table::markdown(&lines));
         }
         Command::Suite { label, pid, server, publish, views, repeat, quick } => {
             loopback(&publish)?;

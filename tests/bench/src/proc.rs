@@ -62,6 +62,16 @@ pub fn memory_of(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
+/// The most bytes that were ever resident.
+pub fn peak_of(pid: u32) -> u64 {
+    let peak = |pid: u32| -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    };
+    family(pid).into_iter().filter_map(peak).sum()
+}
+
 pub fn threads_of(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, |d| d.count())
 }

@@ -81,10 +81,14 @@ fn digest(challenge: &str, name: &str, password: &str, method: &str, url: &str) 
 impl Client {
     pub async fn connect(url: &str) -> Result<Self> {
         let (address, _) = authority(url)?;
-        let (url, user) = credentials(url);
         let socket = TcpStream::connect(&address).await.with_context(|| format!("to {address}"))?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, pending: vec![], url, session: None, sequence: 0, user, challenge: None })
+        Ok(Self::over(socket, url))
+    }
+
+    pub fn over(socket: TcpStream, url: &str) -> Self {
+        let (url, user) = credentials(url);
+        Self { socket, pending: vec![], url, session: None, sequence: 0, user, challenge: None }
     }
 
     async fn ask(&mut self, method: &str, url: &str, headers: &str, body: &str) -> Result<Reply> {

@@ -83,7 +83,7 @@ pub fn repeat(
     times: u32,
     limit: bool,
 ) -> Result<Value> {
-    let (mut runs, mut ratios, mut counts) = (vec![], vec![], true);
+    let (mut runs, mut ratios, mut doubts) = (vec![], vec![], vec![]);
     for round in 0..times {
         let live = server.live()?;
         let measured = run::measure(plan, clip, Some(live.pid), false)?;
@@ -99,7 +99,7 @@ pub fn repeat(
         run::table(label, &measured, ratio);
         if let Some(why) = doubt(&measured) {
             eprintln!("  does not count: {why}");
-            counts = false;
+            doubts.push(why);
         }
         if let Some(beside) = &beside {
             run::table("  limit", beside, None);
@@ -112,7 +112,7 @@ pub fn repeat(
     Ok(json!({
         "label": label, "streams": plan.streams, "viewers": plan.viewers,
         "kind": plan.view.as_ref().map(|v| format!("{:?}", v.0)),
-        "counts": counts, "ratio_min": ratios.first(), "ratio_median": ratios.get(ratios.len() / 2), "runs": runs,
+        "counts": doubts.is_empty(), "doubts": doubts, "ratio_min": ratios.first(), "ratio_median": ratios.get(ratios.len() / 2), "runs": runs,
     }))
 }
 
@@ -141,6 +141,8 @@ pub fn plans(publish: &str, views: &[(Kind, String)], quick: bool) -> Vec<(Strin
         ramp,
         settle: 2.0,
         seconds,
+        busy: 0,
+        abuse: None,
     };
     let segmented = |kind: &Kind| matches!(kind, Kind::Hls | Kind::LlHls);
     let mut plans = vec![];
