@@ -13,7 +13,7 @@ use weir_recording::{SegmentFacts, SegmentKey, facts};
 /// Objects that are looked at at once.
 const AT_ONCE: usize = 32;
 /// Rows that are read at once.
-const PAGE: u64 = 1000;
+const PAGE: u64 = if cfg!(test) { 100 } else { 1000 };
 /// Problems that are told one by one.
 const MOST_PROBLEMS: usize = 10_000;
 /// A segment that has been stored and is not listed yet is not missing: it is about to be.

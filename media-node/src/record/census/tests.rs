@@ -89,11 +89,12 @@ fn told(census: &Census, text: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn what_differs_is_found_over_many_pages() {
     let rig = rig().await;
-    let count = 2 * PAGE as i64 + 300;
+    let page = PAGE as i64;
+    let count = 2 * page + 30;
     let mut all: Vec<SegmentFacts> = (0..count).map(|number| facts("b", number)).collect();
     // Two nodes, whose segments overlap, across a border of pages, too.
-    for facts in &mut all[990..1010] {
-        facts.end_ms = BEGIN_MS + 1_020_000 - (facts.start_ms - BEGIN_MS - 990_000) / 2;
+    for number in page - 10..page + 10 {
+        all[number as usize].end_ms = BEGIN_MS + (page + 20) * 1000 - (number - page + 10) * 500;
     }
     let (a, c) = ([facts("a", 5)], [facts("c", 0)]);
     for some in [&all[..], &a, &c] {
@@ -109,7 +110,7 @@ async fn what_differs_is_found_over_many_pages() {
 
     // At the beginning, the border of pages and the end, either side lacks some.
     let name = |number: i64| facts("b", number).key().to_string();
-    let (unstored, unlisted) = ([0, 999, 1000, count - 1], [1, 1001, 2000]);
+    let (unstored, unlisted) = ([0, page - 1, page, count - 1], [1, page + 1, 2 * page]);
     let unstored: Vec<String> = unstored.into_iter().map(name).collect();
     let unlisted: Vec<String> = unlisted.into_iter().map(name).collect();
     let left = rig.bucket.delete(&unstored).await.expect("deleted");

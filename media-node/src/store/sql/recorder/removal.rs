@@ -30,6 +30,10 @@ impl Database {
             if deleted.rows_affected == 0 {
                 return Ok(None);
             }
+            // It may have been told of once more before it was whole.
+            running_recording::Entity::delete_by_id(row.file_src.as_str())
+                .exec(&transaction)
+                .await?;
             trash_picture(&transaction, &row).await?;
             let kept = others(&transaction, &row).await?;
             let mut last: Option<Listed> = None;
