@@ -16,7 +16,7 @@ use weir_proto::media::StreamPath;
 /// What a Camera wants done.
 #[derive(Clone, Debug)]
 pub(super) enum Plan {
-    Dial(Job),
+    Dial(Box<Job>),
     /// The device sends to us.
     AwaitPublisher,
 }
@@ -127,13 +127,13 @@ pub(super) fn camera(camera: &Camera, known: &Known, media: &Path) -> Result<Pla
     };
     // A file that is played once has come to its end when it ends.
     let redial = !matches!(source, Source::File { repeat: false, .. });
-    Ok(Plan::Dial(Job {
+    Ok(Plan::Dial(Box::new(Job {
         path: path_of(camera)?,
         camera: camera.metadata.name.clone(),
         source,
         audio: camera.spec.audio,
         redial,
-    }))
+    })))
 }
 
 /// The pull that a path starts by matching a Route. It isn't redialled: the next viewer starts it

@@ -13,7 +13,7 @@ fn plan(spec: &Value) -> Result<Plan, Refusal> {
 
 fn job(spec: &Value) -> Job {
     match plan(spec) {
-        Ok(Plan::Dial(job)) => job,
+        Ok(Plan::Dial(job)) => *job,
         other => panic!("{other:?}"),
     }
 }

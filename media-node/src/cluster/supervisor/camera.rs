@@ -67,7 +67,7 @@ pub(super) struct Entry {
 /// What shall be done, apart from whether anybody watches.
 enum Decision {
     Nothing(Phase),
-    Dial(Job),
+    Dial(Box<Job>),
     AwaitPublisher(StreamPath),
 }
 
@@ -318,7 +318,7 @@ impl Entry {
                 for secret in self.secret().into_iter().chain(self.authorities()) {
                     c.secrets.refresh(&secret, SECRET_AGE);
                 }
-                self.work = Some(c.start(job.clone()));
+                self.work = Some(c.start(Job::clone(job)));
             }
             (None, _) => {}
         }
