@@ -241,7 +241,7 @@ mod tests {
             source.write_all(b"end").await.expect("it is open");
             source.flush().await.expect("it is open");
         };
-        let (_, heard) = tokio::join!(sending, hears(&mut client, "end"));
+        let ((), heard) = tokio::join!(sending, hears(&mut client, "end"));
         assert_eq!(heard.len(), much.len() + 3);
         client.write_all(b"TEARDOWN").await.expect("it is open");
         hears(&mut source, "TEARDOWN").await;
