@@ -273,7 +273,7 @@ async fn streamedians_player_wants_a_token_where_viewing_does() -> Result<()> {
         "{refused:?}"
     );
     ensure!(
-        refused.errors.iter().any(|error| error.contains("401")),
+        refused.errors.iter().any(|error| error.contains("Authentication failed")),
         "{refused:?}"
     );
     Ok(())
