@@ -273,7 +273,10 @@ async fn streamedians_player_wants_a_token_where_viewing_does() -> Result<()> {
         "{refused:?}"
     );
     ensure!(
-        refused.errors.iter().any(|error| error.contains("Authentication failed")),
+        refused
+            .errors
+            .iter()
+            .any(|error| error.contains("Authentication failed")),
         "{refused:?}"
     );
     Ok(())
