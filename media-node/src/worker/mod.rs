@@ -109,7 +109,7 @@ impl Workers {
         let shared = &self.0;
         let program = shared.program.find()?;
         let _place = shared.places.try_acquire().map_err(|_| Error::Busy)?;
-        let turn = tokio::time::timeout(shared.limits.deadline, shared.running.acquire()).await;
+        let turn = tokio::time::timeout(shared.limits.patience, shared.running.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(Error::Busy);
         };

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 /// Of what it complains about, so much is told.
 const MOST_COMPLAINT: u64 = 2 << 10;
-/// Below all that a node does for viewers.
-const NICE: i32 = 10;
+/// Below all that a node does for viewers: a third of a processor's share. With 10 it is a tenth, and where viewers keep all
+/// processors busy there were no pictures any more.
+const NICE: i32 = 5;
 /// Files that it has open: the pipes, and one library after the other at its start.
 const MOST_FILES: u64 = 32;
 /// How long the system gets to end one that was killed.
@@ -22,7 +23,9 @@ const DEATH: Duration = Duration::from_secs(1);
 /// What one run may take.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// From the start to the end; and so long it waits for its turn.
+    /// So long it waits for its turn.
+    pub patience: Duration,
+    /// From the start to the end. Both together are less than a request may take.
     pub deadline: Duration,
     /// Of what it answers.
     pub output_bytes: u64,
@@ -33,7 +36,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            deadline: Duration::from_secs(10),
+            patience: Duration::from_secs(8),
+            deadline: Duration::from_secs(20),
             output_bytes: 8 << 20,
             memory_bytes: 768 << 20,
         }

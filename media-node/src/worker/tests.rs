@@ -212,7 +212,7 @@ async fn it_has_little_to_work_with() {
         .find(|line| line.contains("(cat)"))
         .expect("a process");
     let nice = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(17));
-    assert_eq!(nice, Some("10"), "{stat}");
+    assert_eq!(nice, Some("5"), "{stat}");
     assert!(told.lines().any(|line| line == "1000"), "{told}");
     let (folder, path) = script("");
     let file = folder.path().join("file");
