@@ -144,7 +144,7 @@ async fn ask(of: Of) -> Result<()> {
         setup::sources().join("tests/loopback_schemathesis/hooks.py"),
     );
     fuzzer.current_dir(node.folder());
-    let (report, complaints, status) = process::outcome(&mut fuzzer, secs(100)).await?;
+    let (report, complaints, status) = process::outcome(&mut fuzzer, secs(160)).await?;
     ensure!(status.success(), "{report}\n{complaints}");
     let items = described["paths"].as_object().into_iter().flatten();
     let operations = items
